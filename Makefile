@@ -1,0 +1,64 @@
+# Every target works without root and changes nothing outside this folder and the user's cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: help demo test check bench venv lock generate format unit cluster clean
+.DEFAULT_GOAL := help
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+demo: $(STAMP) ## Run the main job on this machine, with a timeline
+	@$(BIN)/keyferry demo $(ARGS)
+
+test: check ## Checks, then all tests (builds the control plane once, about 6 minutes)
+	@$(BIN)/python -m keyferry cluster build
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## Format, lint, types, import contracts, generated files
+	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m keyferry crds --check
+
+unit: $(STAMP) ## Only the tests that need no control plane
+	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)
+
+cluster: $(STAMP) ## Only the tests on the real control plane
+	@$(BIN)/python -m pytest tests/cluster $(ARGS)
+
+bench: $(STAMP) ## Measure against the bare client, in one run
+	@$(BIN)/python tests/bench/run.py $(ARGS)
+
+generate: $(STAMP) ## Write the generated files
+	@$(BIN)/python -m keyferry crds --write
+
+format: $(STAMP) ## Format, and fix what can be fixed
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+venv: $(STAMP) ## Make .venv with the locked dependencies and the keyferry command
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Keyferry needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Set PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv module is missing: install python3-venv (Debian, Ubuntu) or python3 with ensurepip"; exit 1; }
+	@echo "Making $(VENV) with the locked dependencies (about a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
+
+lock: $(STAMP) ## Resolve the dependencies anew (hashed, for all platforms)
+	@$(LOCK) --all-extras --group dev --upgrade -o requirements/dev.txt
+	@$(LOCK) --extra aws -c requirements/dev.txt -o requirements/runtime.txt
+
+clean: ## Remove what was made in this folder
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist

@@ -1,0 +1,82 @@
+"""Small asyncio pieces: the door to threads for blocking SDKs, and tasks that are not lost.
+
+No bare `create_task` anywhere else: a task whose failure nobody reads is a silent failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class ThreadDoor:
+    """The one way from the event loop into blocking code: a bounded pool of daemon threads.
+
+    A thread cannot be cancelled, so callers set timeouts inside the blocking call, below their own
+    deadline. Context variables travel with the call.
+
+    Args:
+        name: prefix of the threads' names.
+        size: most threads at work at once; further calls wait in line.
+    """
+
+    def __init__(self, name: str, size: int) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix=name)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result, computed in a thread; its exceptions propagate."""
+        context = contextvars.copy_context()
+        call = functools.partial(context.run, function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    def close(self) -> None:
+        """Let go of the threads without waiting for calls under way."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class TaskBag:
+    """Background tasks with an owner: kept alive, logged when they fail, cancelled together."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Start a task that the bag owns."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background task %s failed: %s", task.get_name(), type(error).__name__, exc_info=error)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for its end."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def within(seconds: float, work: Awaitable[T]) -> T:
+    """The awaitable's result.
+
+    Raises:
+        TimeoutError: it took longer than `seconds`.
+    """
+    async with asyncio.timeout(seconds):
+        return await work

@@ -1,0 +1,296 @@
+"""The operator's process: wiring, start in the right order, end in the right order.
+
+Start: books of stores and Secrets first, so that nothing is judged by what is merely not known yet; then
+kopf's watches. End: hand out nothing more, finish what is under way, say what happened, then close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from keyferry import __version__, logs
+from keyferry.api import names
+from keyferry.cli.hardening import harden
+from keyferry.cli.probes import Endpoints, Health, told
+from keyferry.clock import SystemClock
+from keyferry.errors import KeyferryError, KubeError
+from keyferry.kube.access import KubeAccess
+from keyferry.kube.client import KubeApi
+from keyferry.kube.config import ClusterConfig, load_config
+from keyferry.kube.events import EventRecorder
+from keyferry.kube.listing import list_objects
+from keyferry.kube.pace import Pace
+from keyferry.kube.status import PLURALS
+from keyferry.kube.watch import Change, MetadataWatch, Watched
+from keyferry.planner.planner import Planner
+from keyferry.ports import AmbientIdentity
+from keyferry.providers.registry import ProviderSettings, build_providers
+from keyferry.reconcile.books import Books
+from keyferry.reconcile.engine import Engine, Settings
+from keyferry.reconcile.external_secret import reconcile_external_secret
+from keyferry.reconcile.observe import Observer
+from keyferry.reconcile.queue import Lane, WorkQueue
+from keyferry.reconcile.resync import INTERVAL_S, collection_path, run_resync
+from keyferry.reconcile.runner import AHEAD, Runner
+from keyferry.reconcile.secret_store import reconcile_store, store_kinds
+
+log = logging.getLogger("keyferry")
+
+STORES_FIRST_S: Final = 10.0
+"""ExternalSecrets wait so long at the start for their stores' first validation."""
+DRAIN_S: Final = 20.0
+FLUSH_S: Final = 3.0
+_RETRY_START_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The flags of `keyferry run`, by their names. Durations in seconds."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str = ""
+    controller_class: str = "default"
+    concurrent: int = 32
+    client_qps: float | None = None
+    client_burst: int | None = None
+    metrics_addr: tuple[str, int] | None = None
+    live_addr: tuple[str, int] | None = None
+    loglevel: str = "info"
+    log_format: str = "text"
+    zap_time_encoding: str = "iso8601"
+    store_requeue_interval: float = 300.0
+    refresh_status_interval: float = 300.0
+    ambient_identity: str = "all"
+    allow_address: tuple[str, ...] = ()
+    enable_flood_gate: bool = True
+    enable_secret_store_reconciler: bool = True
+    enable_cluster_store_reconciler: bool = True
+    ignored: dict[str, str] = field(default_factory=dict)
+
+
+def run_process(options: RunOptions) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit code."""
+    harden()
+    logs.configure(options.loglevel.lower(), options.log_format, options.zap_time_encoding)
+    for name, reason in sorted(options.ignored.items()):
+        log.info("flag --%s has no effect: %s", name, reason)
+    try:
+        config = load_config(options.kubeconfig, options.context)
+    except KeyferryError as error:
+        print(f"keyferry run: {error}", file=sys.stderr)
+        return 2
+    # Most of what start-up allocates lives for ever: collect rarely, and never look at it again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    import uvloop
+
+    return uvloop.run(Process(options, config).run())
+
+
+class Process:
+    """One run of the operator."""
+
+    def __init__(self, options: RunOptions, config: ClusterConfig) -> None:
+        self._options = options
+        self._config = config
+        self._stop = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._endpoints = Endpoints()
+
+    async def run(self) -> int:
+        """Start, run, end."""
+        engine = self.engine = self._wire()
+        self._observer = Observer(engine)
+        self._health = Health(engine.queue.now, engine.queue.oldest_wait_s)
+        self._runner = Runner(
+            engine,
+            {names.EXTERNAL_SECRET: reconcile_external_secret}
+            | dict.fromkeys(store_kinds(), reconcile_store),
+            self._options.concurrent * AHEAD,
+        )
+        log.info("Keyferry %s, API server %s", __version__, self._config.server)
+        try:
+            await self._serve()
+            await self._start()
+            from keyferry.handlers.operator import (
+                run_kopf,  # kopf takes a while to import: not before it is needed
+            )
+
+            await run_kopf(self._config, self._watching(), self._stop)
+        finally:
+            await self._end()
+        return 0
+
+    def _wire(self) -> Engine:
+        options = self._options
+        pace = Pace(options.concurrent, options.client_qps or 0.0, options.client_burst or 0)
+        api = KubeApi(self._config, pace)
+        queue = WorkQueue(options.concurrent * AHEAD)
+        books = Books()
+        access = KubeAccess(api)
+        providers = build_providers(ProviderSettings(AmbientIdentity(options.ambient_identity)))
+        return Engine(
+            settings=Settings(
+                controller_class=options.controller_class,
+                namespace=options.namespace,
+                store_requeue_interval_s=options.store_requeue_interval or 300.0,
+                flood_gate=options.enable_flood_gate,
+                secret_stores=options.enable_secret_store_reconciler,
+                cluster_stores=options.enable_cluster_store_reconciler,
+                refresh_status_every=timedelta(seconds=options.refresh_status_interval),
+            ),
+            clock=SystemClock(),
+            api=api,
+            access=access,
+            books=books,
+            queue=queue,
+            planner=Planner(providers, access, lambda store: queue.add(store, Lane.STORE)),
+            events=EventRecorder(api, lambda: queue.out + queue.depth(Lane.USER) < options.concurrent),
+            providers=providers,
+        )
+
+    async def _serve(self) -> None:
+        from keyferry.cli.exposition import exposition
+
+        health = self._health
+        await self._endpoints.serve(
+            self._options.live_addr,
+            {
+                "/healthz": lambda: told(health.problems()),
+                "/readyz": lambda: told([] if health.ready else ["the first lists are not complete yet"]),
+            },
+        )
+        await self._endpoints.serve(
+            self._options.metrics_addr, {"/metrics": lambda: (200, exposition(self.engine))}
+        )
+
+    # -- start
+
+    async def _start(self) -> None:
+        """Workers, watches of metadata, stores: all before kopf, and ExternalSecrets only after them."""
+        self.engine.queue.restrict(Lane.STORE)
+        self._runner.start()
+        self._spawn(self.engine.events.run(), "events")
+        secrets = self._watch_metadata("secrets", self._observer.secret, self.engine.books.known_secrets)
+        self._watch_metadata("serviceaccounts", self._observer.service_account, lambda: ())
+        if not self._options.namespace:
+            books = self.engine.books
+            self._watch_metadata(
+                "namespaces", self._observer.namespace, lambda: [("", name) for name in books.namespaces]
+            )
+        await self._list_stores()
+        self._spawn(self._open_gate(secrets), "open gate")
+        self._spawn(
+            run_resync(self.engine, self._observer, list(PLURALS), INTERVAL_S),
+            "resync",
+        )
+
+    def _spawn(self, work: Any, name: str) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
+
+    def _watch_metadata(self, plural: str, handle: Any, known: Any) -> MetadataWatch:
+        namespace = self._options.namespace
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        watch = MetadataWatch(self.engine.api, Watched(f"/api/v1{scope}/{plural}", handle, known))
+        self._spawn(watch.run(), f"watch {plural}")
+        self._spawn(self._follow(plural, watch), f"follow {plural}")
+        return watch
+
+    async def _follow(self, plural: str, watch: MetadataWatch) -> None:
+        """Tell the watchdog of a metadata watch's progress."""
+        seen = 0.0
+        while True:
+            if watch.last_progress != seen:
+                seen = watch.last_progress
+                self._health.beat(plural)
+            await asyncio.sleep(5.0)
+
+    async def _list_stores(self) -> None:
+        """Take over all stores, and wait until the API server lets us."""
+        waiting = False
+        while not self._stop.is_set():
+            try:
+                for kind in store_kinds():
+                    path = collection_path(kind, self._options.namespace)
+                    async for body in list_objects(self.engine.api, path):
+                        self._observer.resource(kind, Change.LISTED, body)
+            except KubeError as error:
+                if not waiting:
+                    log.warning("waiting for the API server: %s", error)
+                    waiting = True
+                await asyncio.sleep(_RETRY_START_S)
+            else:
+                return
+
+    async def _open_gate(self, secrets: MetadataWatch) -> None:
+        """Let ExternalSecrets through when Secrets are known and stores have been validated once."""
+        await secrets.synced.wait()
+        queue, stores, settled = self.engine.queue, self.engine.books.stores, self.engine.store_settled
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STORES_FIRST_S):
+                while any(record.ready is None for record in stores.values() if record.ours):
+                    settled.clear()
+                    await settled.wait()
+        queue.restrict(max(Lane))
+        self._health.ready = True
+        log.info("ready: %d stores", len(stores))
+
+    def _watching(self) -> Any:
+        from keyferry.handlers.operator import Watching
+
+        books = self.engine.books
+
+        def known(kind: str) -> list[tuple[str, str]]:
+            records: Any = books.external_secrets if kind == names.EXTERNAL_SECRET else books.stores
+            return [(key.namespace, key.name) for key in records if key.kind == kind]
+
+        return Watching(
+            plurals=list(PLURALS.values()),
+            namespace=self._options.namespace,
+            observe=self._observer.resource,
+            known=known,
+            progress=self._health.beat,
+            take_signals=self._take_signals,
+            prefer_inline=os.environ.get("KEYFERRY_WATCH", "inline") != "stock",
+        )
+
+    # -- end
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._draining is None:
+            log.info("%s: finishing what is under way", number.name)
+            self._draining = asyncio.get_running_loop().create_task(self._drain(), name="drain")
+
+    async def _drain(self) -> None:
+        try:
+            await self._runner.stop(DRAIN_S)
+            await self.engine.events.flush(FLUSH_S)
+        finally:
+            self._stop.set()
+
+    async def _end(self) -> None:
+        await self._runner.stop(DRAIN_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.engine.planner.close()
+        await self._endpoints.close()
+        await self.engine.api.close()
+        log.info("ended")

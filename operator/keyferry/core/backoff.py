@@ -1,0 +1,64 @@
+"""When a failed object is tried again. The only place that decides about retries; errors carry the word.
+
+Failures that cost calls to a store never come more often than refreshInterval once an object has failed
+ten times: stores bill by the call.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyferry.errors import (
+    KeyferryError,
+    KubeConflict,
+    KubeError,
+    NotReadyError,
+    RetryKind,
+)
+
+FIRST_S: Final = 1.0
+LONGEST_S: Final = 420.0
+"""Longest pause between tries of an object that asks a store, before the ten-failures rule."""
+LONGEST_FREE_S: Final = 60.0
+"""The same for failures that cost no call to a store."""
+PATIENCE: Final = 10
+"""Failures in a row after which refreshInterval is the least pause."""
+DEFAULT_INTERVAL_S: Final = 3600.0
+JITTER: Final = 0.1
+
+
+def retry_delay(error: KeyferryError, failures: int, interval_s: float, spread: float) -> float | None:
+    """Seconds until the next try; None where only a change of something can help.
+
+    Args:
+        error: why the last try failed.
+        failures: tries in a row that failed, this one included.
+        interval_s: refreshInterval; 0 counts as an hour here.
+        spread: a random number from 0 to 1.
+    """
+    if error.retry.kind is RetryKind.ON_CHANGE:
+        return None
+    if isinstance(error, KubeConflict):
+        return 0.0
+    free = isinstance(error, KubeError | NotReadyError)
+    pause: float = min(LONGEST_FREE_S if free else LONGEST_S, FIRST_S * 2.0 ** min(failures - 1, 16))
+    if not free and failures >= PATIENCE:
+        pause = max(pause, interval_s or DEFAULT_INTERVAL_S)
+        return pause * (1 + JITTER * spread)  # never sooner than the interval
+    if error.retry.kind is RetryKind.AFTER:
+        # Not sooner than the other side said; spread so that not all come back at the same instant.
+        return max(error.retry.seconds, min(pause, error.retry.seconds)) * (1 + JITTER * spread)
+    return pause * (1 - JITTER * spread)
+
+
+def refresh_delay(interval_s: float, spread: float) -> float:
+    """Seconds until the next periodic refresh: the interval less up to a tenth.
+
+    So nothing aligns, and nothing is late.
+    """
+    return interval_s * (1 - JITTER * spread)
+
+
+def restart_spread_s(interval_s: float) -> float:
+    """Over how many seconds the overdue refreshes are spread after a restart."""
+    return min(interval_s * JITTER, 300.0)

@@ -1,0 +1,73 @@
+"""Is work due? A chain of checks over what is known; the first that answers decides, with its reason.
+
+The order of the chain is the specification (the ExternalSecret API's refresh policies):
+interval 0 and CreatedOnce never refresh again once synced, even when the spec changes; OnChange refreshes
+when the object changed; Periodic when it changed or its interval has passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+"""How far in the future a refresh time may lie before it is not believed: clocks of replicas differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshState:
+    """What decides about a refresh.
+
+    Args:
+        policy: refreshPolicy; empty means Periodic.
+        interval: refreshInterval.
+        pause: from one refresh to the next: the interval, less this object's jitter.
+        current: what `core.hashing.synced_resource_version` gives for the object now.
+        synced: `status.syncedResourceVersion`; empty before the first sync.
+        refreshed_at: when data was last read from the stores; None if never.
+    """
+
+    policy: str
+    interval: timedelta
+    pause: timedelta
+    current: str
+    synced: str
+    refreshed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Whether to refresh now, why, and if not, when next (None: only on a change)."""
+
+    now: bool
+    why: str
+    next_at: datetime | None = None
+
+
+def refresh_due(state: RefreshState, now: datetime) -> Due:
+    """Decide about a refresh at `now`."""
+    if state.policy == "CreatedOnce":
+        if not state.synced:
+            return Due(now=True, why="never synced")
+        return Due(now=False, why="refreshPolicy is CreatedOnce")
+    if state.policy == "OnChange":
+        if state.synced != state.current:
+            return Due(now=True, why="the ExternalSecret changed")
+        return Due(now=False, why="refreshPolicy is OnChange")
+    return _periodic(state, now)
+
+
+def _periodic(state: RefreshState, now: datetime) -> Due:
+    if state.interval <= timedelta(0) and state.synced:
+        return Due(now=False, why="refreshInterval is 0")
+    if state.synced != state.current:
+        return Due(now=True, why="the ExternalSecret changed" if state.synced else "never synced")
+    if state.refreshed_at is None:
+        return Due(now=True, why="no refresh time is known")
+    if state.refreshed_at > now + CLOCK_TOLERANCE:
+        return Due(now=True, why="the last refresh time lies in the future")
+    next_at = state.refreshed_at + state.pause
+    if next_at <= now:
+        return Due(now=True, why="refreshInterval has passed")
+    return Due(now=False, why="not yet", next_at=next_at)

@@ -1,0 +1,58 @@
+"""Hashes and names that other operators, dashboards and we ourselves read back: bit-exact by contract.
+
+The reference operator hashes Go's `%+v` text of a value with SHA3-224. The texts are rebuilt here; the
+tests hold vectors taken from Secrets that it wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha3_224
+
+from keyferry.api import names
+from keyferry.secretdata import SecretData
+
+
+def hash_text(text: str | bytes) -> str:
+    """SHA3-224 of a text, in hex: 56 characters."""
+    return sha3_224(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def _sorted_like_go(keys: Mapping[str, object]) -> list[str]:
+    """Map keys in the order in which Go's fmt prints them: by their UTF-8 bytes."""
+    return sorted(keys, key=lambda key: key.encode())
+
+
+def data_hash(data: SecretData) -> str:
+    """The `data-hash` annotation's value for a Secret's data: hash of `map[key:[1 2 3] …]`."""
+    parts = []
+    for key in _sorted_like_go(data):
+        # Go prints bytes as decimal numbers parted by blanks; Python's list adds commas.
+        numbers = str(list(data[key].reveal())).replace(",", "")
+        parts.append(f"{key}:{numbers}")
+    return hash_text(f"map[{' '.join(parts)}]")
+
+
+def created_by_hash(namespace: str, name: str) -> str:
+    """The `created-by` label's value: hash of "namespace/name" of the ExternalSecret."""
+    return hash_text(f"{namespace}/{name}")
+
+
+def _go_map(values: Mapping[str, str]) -> str:
+    return f"map[{' '.join(f'{key}:{values[key]}' for key in _sorted_like_go(values))}]"
+
+
+def synced_resource_version(
+    generation: int, annotations: Mapping[str, str], labels: Mapping[str, str]
+) -> str:
+    """`status.syncedResourceVersion`: what of the ExternalSecret was synced. Any label or annotation counts."""
+    meta = hash_text(f"{{annotations:{_go_map(annotations)} labels:{_go_map(labels)}}}")
+    return f"{generation}-{meta}"
+
+
+def field_manager(name: str) -> str:
+    """The field manager under which an ExternalSecret's writes are made. Pruning finds our fields by it."""
+    plain = f"{names.FIELD_MANAGER_PREFIX}{name}"
+    if len(plain.encode()) <= names.FIELD_MANAGER_MAX_CHARS:
+        return plain
+    return f"{names.FIELD_MANAGER_HASH_PREFIX}{hash_text(name)}"

@@ -1,0 +1,44 @@
+"""Which fields of a Secret an ExternalSecret wrote: read from `metadata.managedFields`.
+
+The API server keeps, per field manager, the set of fields it wrote. What our manager owns and the spec no
+longer wants is pruned; what anybody else wrote stays.
+Source: Kubernetes documentation, Server-Side Apply, "Field management" (FieldsV1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedFields:
+    """Names of data keys, labels and annotations that one field manager owns."""
+
+    data: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+    annotations: frozenset[str] = frozenset()
+
+
+def owned_fields(managed_fields: Iterable[Mapping[str, Any]], manager: str) -> OwnedFields:
+    """What `manager` owns, over all its entries. Entries of a shape we do not know own nothing."""
+    data: set[str] = set()
+    labels: set[str] = set()
+    annotations: set[str] = set()
+    for entry in managed_fields:
+        fields = entry.get("fieldsV1")
+        if entry.get("manager") != manager or not isinstance(fields, dict):
+            continue
+        data |= _names(fields.get("f:data"))
+        metadata = fields.get("f:metadata")
+        if isinstance(metadata, dict):
+            labels |= _names(metadata.get("f:labels"))
+            annotations |= _names(metadata.get("f:annotations"))
+    return OwnedFields(frozenset(data), frozenset(labels), frozenset(annotations))
+
+
+def _names(fields: object) -> set[str]:
+    if not isinstance(fields, dict):
+        return set()
+    return {name[2:] for name in fields if isinstance(name, str) and name.startswith("f:")}

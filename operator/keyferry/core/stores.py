@@ -1,0 +1,138 @@
+"""May this ExternalSecret use this store? Class, conditions and references, checked for each object.
+
+The API server's admission policy checks the same where it can; policies can be absent and old objects
+predate them, so what matters for security is decided here again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from keyferry.api import names
+from keyferry.api.meta import LabelSelector, NamespacedReference
+from keyferry.api.secret_store import ClusterSecretStoreCondition, SecretStoreSpec
+from keyferry.errors import ForbiddenError, SpecError
+
+
+def is_our_class(spec: SecretStoreSpec, controller_class: str) -> bool:
+    """Whether a store is ours to serve: it names no class, or ours."""
+    return spec.controller in ("", controller_class)
+
+
+def check_namespace(
+    spec: SecretStoreSpec, store_name: str, namespace: str, labels: Mapping[str, str] | None
+) -> None:
+    """Check a ClusterSecretStore's conditions for a namespace.
+
+    Args:
+        labels: of the namespace; None where they are not known, which fits no selector.
+
+    Raises:
+        ForbiddenError: no condition lets the namespace in. An entry without any field lets nobody in.
+        SpecError: a regular expression of the conditions is malformed.
+    """
+    if not spec.conditions or any(_lets_in(c, namespace, labels) for c in spec.conditions):
+        return
+    raise ForbiddenError(
+        f'using cluster store "{store_name}" is not allowed from namespace "{namespace}": denied by spec.condition',
+        hint="Ask the store's owner to add the namespace to spec.conditions",
+    )
+
+
+def _lets_in(
+    condition: ClusterSecretStoreCondition, namespace: str, labels: Mapping[str, str] | None
+) -> bool:
+    selector = condition.namespace_selector
+    if selector is not None and labels is not None and selects(selector, labels):
+        return True
+    if namespace in condition.namespaces:
+        return True
+    return any(_matches(pattern, namespace) for pattern in condition.namespace_regexes)
+
+
+@functools.lru_cache(maxsize=1024)
+def _matches(pattern: str, text: str) -> bool:
+    import re2  # only stores with regular expressions pay for it
+
+    try:
+        return re2.search(pattern, text) is not None
+    except re2.error:
+        raise SpecError(f"spec.conditions: {pattern[:80]!r} is not a valid RE2 regular expression") from None
+
+
+def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector takes an object with these labels; an empty selector takes every one.
+
+    Raises:
+        SpecError: an operator is unknown.
+    """
+    if any(labels.get(key) != value for key, value in selector.match_labels.items()):
+        return False
+    return all(
+        _meets(requirement.key, requirement.operator, requirement.values, labels)
+        for requirement in selector.match_expressions
+    )
+
+
+def _meets(key: str, operator: str, values: Iterable[str], labels: Mapping[str, str]) -> bool:
+    if operator == "In":
+        return key in labels and labels[key] in values
+    if operator == "NotIn":
+        return key not in labels or labels[key] not in values
+    if operator == "Exists":
+        return key in labels
+    if operator == "DoesNotExist":
+        return key not in labels
+    raise SpecError(f"a label selector has the unknown operator {operator!r}")
+
+
+def check_references(block: Any, store_namespace: str) -> None:
+    """Check that a namespaced store's references stay in its namespace.
+
+    Args:
+        block: the typed provider block.
+        store_namespace: empty for a ClusterSecretStore, whose references may go anywhere.
+
+    Raises:
+        ForbiddenError: one does not; the message names the field.
+    """
+    if not store_namespace:
+        return
+    for path, reference in references(block):
+        if reference.namespace not in ("", store_namespace):
+            raise ForbiddenError(
+                f'{path}.namespace is "{reference.namespace}": namespace should either be empty or match the '
+                "namespace of the SecretStore for a namespaced SecretStore",
+                hint="Use a ClusterSecretStore, or keep the object in the store's namespace",
+            )
+
+
+def references(block: Any, path: str = "spec.provider") -> Iterable[tuple[str, NamespacedReference]]:
+    """All references in a typed block that may name a namespace, with the path of each."""
+    if isinstance(block, NamespacedReference):
+        yield path, block
+    if hasattr(block, "__struct_fields__"):
+        for wire, name in zip(block.__struct_encode_fields__, block.__struct_fields__, strict=True):
+            yield from references(getattr(block, name), f"{path}.{wire}")
+    elif isinstance(block, tuple | list):
+        for index, item in enumerate(block):
+            yield from references(item, f"{path}[{index}]")
+
+
+def effective_namespace(reference: NamespacedReference, store_namespace: str, referent: str) -> str:
+    """Where a reference points: a cluster store's own word, else the store's or the ExternalSecret's namespace."""
+    if store_namespace:
+        return store_namespace
+    return reference.namespace or referent
+
+
+def is_referent(block: Any) -> bool:
+    """Whether a ClusterSecretStore's block leaves a namespace open, so that each ExternalSecret fills it in."""
+    return any(not reference.namespace for _, reference in references(block))
+
+
+def is_paused(annotations: Mapping[str, str]) -> bool:
+    """Whether somebody stopped work on the object."""
+    return annotations.get(names.ANNOTATION_PAUSED) == names.PAUSED_VALUE

@@ -1,0 +1,243 @@
+"""One thin client over aiohttp: requests, their errors, and how many at once.
+
+It does what every caller needs and nothing else: authentication, timeouts, the API server's own wish to
+slow down (429 with Retry-After is waited for, in line, because such a request was not carried out), and a
+limit of requests under way that follows the server's pressure. Everything else is the callers' business:
+they retry by their own schedule.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+import orjson
+
+from keyferry import __version__
+from keyferry.errors import (
+    KubeConflict,
+    KubeError,
+    KubeForbidden,
+    KubeGone,
+    KubeInvalid,
+    KubeNotFound,
+    KubeUnavailable,
+    after,
+)
+from keyferry.kube.config import ClusterConfig
+from keyferry.kube.pace import Pace
+
+CONNECT_TIMEOUT_S: Final = 10.0
+REQUEST_TIMEOUT_S: Final = 30.0
+LONGEST_WAIT_S: Final = 10.0
+"""Longest Retry-After that is waited for in line; a longer one goes back to the caller's schedule."""
+MAX_TRIES: Final = 4
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+
+class _StatusDetails(msgspec.Struct, rename="camel"):
+    retry_after_seconds: int = 0
+
+
+class _Status(msgspec.Struct):
+    """Kubernetes API reference, Status v1 meta: the body of every refusal."""
+
+    reason: str = ""
+    message: str = ""
+    details: _StatusDetails | None = None
+
+
+_STATUS: Final = msgspec.json.Decoder(_Status)
+_ERRORS: Final[dict[int, type[KubeError]]] = {
+    403: KubeForbidden,
+    404: KubeNotFound,
+    409: KubeConflict,
+    410: KubeGone,
+    413: KubeInvalid,
+    422: KubeInvalid,
+    429: KubeUnavailable,
+}
+
+
+class KubeApi:
+    """The connection to one API server.
+
+    Args:
+        config: where and who.
+        pace: how many requests at once and how fast.
+    """
+
+    def __init__(self, config: ClusterConfig, pace: Pace) -> None:
+        self._config = config
+        self._pace = pace
+        self._session: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
+        self.requests = 0
+        """Requests sent so far."""
+
+    async def open(self) -> None:
+        """Make the connection pools; needs the running loop. Idempotent."""
+        if self._session is not None:
+            return
+        tls = self._config.ssl_context()
+        headers = {"User-Agent": f"keyferry/{__version__}", "Accept": JSON}
+        if self._config.basic is not None:
+            headers["Authorization"] = aiohttp.encode_basic_auth(*self._config.basic)
+        self._session = self._new_session(tls, headers, self._pace.limit)
+        # Watches live long: they must not take connections away from requests.
+        self._streams = self._new_session(tls, headers, 0)
+
+    def _new_session(self, tls: Any, headers: Mapping[str, str], limit: int) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=limit, ssl=tls if tls is not None else True, keepalive_timeout=60
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
+            proxy=self._config.proxy,
+            trust_env=True,
+            auto_decompress=True,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for session in (self._session, self._streams):
+            if session is not None:
+                await session.close()
+        self._session = self._streams = None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = JSON,
+        accept: str = "",
+    ) -> bytes:
+        """The body of the answer.
+
+        Args:
+            path: from the first slash, without the query.
+            body: what to send, as JSON; bytes are sent as they are.
+            accept: the wanted representation, where it is not plain JSON.
+
+        Raises:
+            KubeError: by the tree in `errors`; the text is the server's own message, which names the object.
+        """
+        data = body if isinstance(body, bytes | None) else orjson.dumps(body)
+        headers = {"Content-Type": content_type} if data is not None else {}
+        if accept:
+            headers["Accept"] = accept
+        for attempt in range(1, MAX_TRIES + 1):
+            status, text, wait_s = await self._once(method, path, params, data, headers, fresh=attempt > 1)
+            if status < 400:
+                return text
+            if status == 401 and attempt == 1:
+                continue  # the token may have rotated since it was read
+            if status != 429 or attempt == MAX_TRIES or wait_s > LONGEST_WAIT_S:
+                raise refusal(status, text, method, path, wait_s)
+            self._pace.slow_down(wait_s)
+        raise AssertionError("unreachable")
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        data: bytes | None,
+        headers: dict[str, str],
+        *,
+        fresh: bool,
+    ) -> tuple[int, bytes, float]:
+        """One try: status, body, and for how many seconds the server wants peace."""
+        if self._session is None:
+            await self.open()
+        assert self._session is not None  # noqa: S101 - open() made it
+        async with self._pace:
+            self.requests += 1
+            try:
+                async with self._session.request(
+                    method,
+                    self._config.server + path,
+                    params=params,
+                    data=data,
+                    headers=headers | await self._authorization(fresh=fresh),
+                    allow_redirects=False,
+                ) as response:
+                    text = await response.read()
+                    return response.status, text, _retry_after(response)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise unreachable(error, method, path) from error
+
+    async def _authorization(self, *, fresh: bool) -> dict[str, str]:
+        tokens = self._config.tokens
+        if tokens is None:
+            return {}
+        try:
+            return {"Authorization": f"Bearer {tokens.token(fresh=fresh)}"}
+        except OSError as error:
+            raise KubeUnavailable(f"the API token cannot be read: {error.strerror}") from error
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, params: Mapping[str, str], accept: str, idle_s: float
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """A long answer to be read as it comes, for watches.
+
+        Args:
+            idle_s: how long it may be silent before `TimeoutError`-like `KubeUnavailable` is raised.
+
+        Raises:
+            KubeError: as `request`, also while reading.
+        """
+        if self._streams is None:
+            await self.open()
+        assert self._streams is not None  # noqa: S101 - open() made it
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
+        try:
+            async with self._streams.get(
+                self._config.server + path,
+                params=params,
+                headers={"Accept": accept} | await self._authorization(fresh=False),
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                if response.status >= 400:
+                    text = await response.read()
+                    raise refusal(response.status, text, "GET", path, _retry_after(response))
+                yield response.content
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise unreachable(error, "GET", path) from error
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    try:
+        return max(0.0, float(response.headers.get("Retry-After", "0")))
+    except ValueError:
+        return 1.0
+
+
+def unreachable(error: BaseException, method: str, path: str) -> KubeUnavailable:
+    """No answer at all. The cause's own text is left out: it is not stable between retries."""
+    why = "did not answer in time" if isinstance(error, TimeoutError) else "cannot be reached"
+    return KubeUnavailable(f"the API server {why} ({method} {path})")
+
+
+def refusal(status: int, text: bytes, method: str, path: str, wait_s: float = 0.0) -> KubeError:
+    """The error for an answer of 400 and above."""
+    try:
+        told = _STATUS.decode(text)
+    except msgspec.DecodeError:
+        told = _Status()
+    kind = _ERRORS.get(status, KubeUnavailable if status >= 500 else KubeError)
+    message = told.message or f"the API server answered {status} to {method} {path}"
+    wait_s = wait_s or (told.details.retry_after_seconds if told.details else 0)
+    retry = after(wait_s) if wait_s and kind is KubeUnavailable else None
+    return kind(message, status=status, retry=retry)

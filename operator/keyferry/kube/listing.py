@@ -1,0 +1,43 @@
+"""Lists in pages: metadata only, or whole objects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from keyferry.kube.client import KubeApi
+from keyferry.kube.watch import LIST_ACCEPT, PAGE_SIZE, ObjectMeta, PartialList
+
+_LIST: Final = msgspec.json.Decoder(PartialList)
+
+
+async def list_metadata(api: KubeApi, path: str) -> AsyncIterator[ObjectMeta]:
+    """The metadata of all objects of a collection.
+
+    Raises:
+        KubeError: the API server refuses or cannot be asked.
+    """
+    params = {"limit": str(PAGE_SIZE)}
+    while True:
+        page = _LIST.decode(await api.request("GET", path, params=params, accept=LIST_ACCEPT))
+        for item in page.items or ():
+            yield item.metadata
+        if not page.metadata.continue_:
+            return
+        params["continue"] = page.metadata.continue_
+
+
+async def list_objects(api: KubeApi, path: str) -> AsyncIterator[Mapping[str, Any]]:
+    """All objects of a collection, whole. Raises as `list_metadata`."""
+    params = {"limit": str(PAGE_SIZE)}
+    while True:
+        page = orjson.loads(await api.request("GET", path, params=params))
+        for item in page.get("items") or []:
+            yield item
+        token = (page.get("metadata") or {}).get("continue")
+        if not token:
+            return
+        params["continue"] = token

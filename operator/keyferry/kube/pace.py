@@ -1,0 +1,88 @@
+"""How many requests at once, and how fast: additive increase, multiplicative decrease.
+
+The limit starts at its most, halves when the API server says 429, and grows again by one for every
+`limit` requests that went well. `--client-qps` and `--client-burst` add a token bucket when they are set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from types import TracebackType
+from typing import Final
+
+DEFAULT_LIMIT: Final = 32
+_LEAST: Final = 2
+
+
+class Pace:
+    """A gate for requests: `async with pace:` around each.
+
+    Args:
+        limit: most requests under way at once.
+        qps: most requests a second; 0 for no such limit.
+        burst: how many may go at once before `qps` bites.
+    """
+
+    def __init__(self, limit: int = DEFAULT_LIMIT, qps: float = 0.0, burst: int = 0) -> None:
+        self.limit = limit
+        self._allowed = float(limit)
+        self._under_way = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._not_before = 0.0
+        self._interval = 1.0 / qps if qps > 0 else 0.0
+        self._lead = max(burst, 1) * self._interval
+        self._next_slot = 0.0
+
+    @property
+    def allowed(self) -> int:
+        """Requests that may be under way at once at this moment."""
+        return int(self._allowed)
+
+    def slow_down(self, wait_s: float) -> None:
+        """The server asked for less: half as many at once, and none for `wait_s` seconds (at least 0.1)."""
+        self._allowed = max(_LEAST, self._allowed / 2)
+        self._not_before = max(self._not_before, time.monotonic() + max(wait_s, 0.1))
+
+    async def __aenter__(self) -> None:
+        if self._under_way >= int(self._allowed) or self._waiting:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn  # whoever wakes us has counted us in
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._leave()
+                raise
+        else:
+            self._under_way += 1
+        try:
+            await self._wait_for_slot()
+        except asyncio.CancelledError:
+            self._leave()
+            raise
+
+    async def _wait_for_slot(self) -> None:
+        now = time.monotonic()
+        start = self._not_before
+        if self._interval:
+            self._next_slot = max(self._next_slot, now - self._lead) + self._interval
+            start = max(start, self._next_slot)
+        if start > now:
+            await asyncio.sleep(start - now)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._allowed < self.limit:
+            self._allowed = min(self.limit, self._allowed + 1 / self._allowed)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._under_way -= 1
+        while self._waiting and self._under_way < int(self._allowed):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._under_way += 1
+                turn.set_result(None)

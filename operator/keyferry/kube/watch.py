@@ -1,0 +1,240 @@
+"""Watching metadata: every object of a resource as PartialObjectMetadata, its data never transferred.
+
+For what kopf would make expensive (Secrets above all: it would keep whole bodies and write annotations).
+The watch lists in pages, then streams; after a gap that the server cannot bridge (410) it lists again and
+tells what vanished meanwhile, as deletions. Its handler decides what to keep; nothing is kept here but
+the version to go on from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from keyferry.errors import KubeError, KubeGone, KubeUnavailable
+from keyferry.kube.client import KubeApi
+
+log = logging.getLogger(__name__)
+
+LIST_ACCEPT: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+WATCH_ACCEPT: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+PAGE_SIZE: Final = 500
+SILENCE_S: Final = 150.0
+"""The server sends a bookmark about every minute: longer silence than this means a dead stream."""
+_SERVER_TIMEOUT_S: Final = 300
+_BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_SHORT_S: Final = 1.0
+"""A stream that ends sooner counts as a failure, so that a server which hangs up is not hammered."""
+_RELIST_AFTER: Final = 3
+"""Failures in a row after which the version itself is suspected, and everything is listed again."""
+
+
+class OwnerReference(msgspec.Struct, rename="camel", frozen=True):
+    """Of an owner reference only what decides."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool = False
+
+
+class ObjectMeta(msgspec.Struct, rename="camel", frozen=True):
+    """What of an object's metadata is looked at; managedFields are skipped without being built."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[OwnerReference] | None = None
+    deletion_timestamp: str | None = None
+
+
+class Partial(msgspec.Struct):
+    """An object of which only the metadata was asked for."""
+
+    metadata: ObjectMeta
+
+
+class _ListMeta(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class PartialList(msgspec.Struct):
+    """A page of metadata."""
+
+    metadata: _ListMeta
+    items: list[Partial] | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+class _ErrorObject(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+_LIST: Final = msgspec.json.Decoder(PartialList)
+_EVENT: Final = msgspec.json.Decoder(_Event)
+_PARTIAL: Final = msgspec.json.Decoder(Partial)
+_ERROR: Final = msgspec.json.Decoder(_ErrorObject)
+
+
+class Change(enum.Enum):
+    """What a watch says of an object."""
+
+    LISTED = "listed"
+    """It was there when the watch (re)started."""
+    SET = "set"
+    """It was created or changed."""
+    GONE = "gone"
+    """It was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One resource to watch.
+
+    Args:
+        path: its collection, e.g. "/api/v1/secrets".
+        label_selector: only objects that match, chosen by the server.
+        handle: called for each change, synchronously and in order.
+        known: (namespace, name) of what the handler keeps; what of it is missing in a list is told as GONE.
+    """
+
+    path: str
+    handle: Callable[[Change, ObjectMeta], None]
+    known: Callable[[], Iterable[tuple[str, str]]]
+    label_selector: str = ""
+
+
+class MetadataWatch:
+    """One watch; `run()` goes on until it is cancelled.
+
+    Args:
+        api: the connection.
+        watched: what to watch, and what to do with it.
+    """
+
+    def __init__(self, api: KubeApi, watched: Watched) -> None:
+        self._api = api
+        self._watched = watched
+        self.synced = asyncio.Event()
+        """Set once the first list has been handled."""
+        self.last_progress = time.monotonic()
+        """When the server last said anything: an event, a bookmark or a list."""
+        self.relists = 0
+
+    async def run(self) -> None:
+        """List, then watch, for ever. A series of failures is logged once and retried with growing pauses."""
+        failures = 0
+        version = ""
+        while True:
+            began = time.monotonic()
+            try:
+                if not version:
+                    version = await self._list()
+                    self.synced.set()
+                version = await self._stream(version)
+                failures = 0 if time.monotonic() - began > _SHORT_S else failures + 1
+            except KubeGone:
+                log.info("watch of %s has to list again", self._watched.path)
+                version = ""
+                failures += 1
+            except (KubeError, msgspec.DecodeError) as error:
+                if failures == 0:
+                    log.warning("watch of %s failed: %s", self._watched.path, error)
+                failures += 1
+                if failures >= _RELIST_AFTER:
+                    version = ""
+            if failures:
+                pause = _BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1]
+                await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+
+    async def _list(self) -> str:
+        """All objects, page by page; then what is no longer there."""
+        seen: set[tuple[str, str]] = set()
+        params = {"limit": str(PAGE_SIZE)} | self._selector()
+        while True:
+            body = await self._api.request("GET", self._watched.path, params=params, accept=LIST_ACCEPT)
+            page = _LIST.decode(body)
+            for item in page.items or ():
+                seen.add((item.metadata.namespace, item.metadata.name))
+                self._watched.handle(Change.LISTED, item.metadata)
+            self.last_progress = time.monotonic()
+            if not page.metadata.continue_:
+                break
+            params["continue"] = page.metadata.continue_
+        for namespace, name in [key for key in self._watched.known() if key not in seen]:
+            self._watched.handle(Change.GONE, ObjectMeta(namespace=namespace, name=name))
+        self.relists += 1
+        return page.metadata.resource_version
+
+    def _selector(self) -> dict[str, str]:
+        return {"labelSelector": self._watched.label_selector} if self._watched.label_selector else {}
+
+    async def _stream(self, version: str) -> str:
+        """Events from `version` on, until the server ends the stream; the version to go on from.
+
+        Raises:
+            KubeGone: the version is too old.
+            KubeError: the server refused, or sent an error event.
+        """
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(int(_SERVER_TIMEOUT_S * random.uniform(0.8, 1.2))),  # noqa: S311
+        } | self._selector()
+        try:
+            async with self._api.stream(self._watched.path, params, WATCH_ACCEPT, SILENCE_S) as content:
+                self.last_progress = time.monotonic()
+                async for line in lines(content):
+                    version = self._event(line) or version
+        except KubeUnavailable as error:
+            # Cut or silent: go on from where it was. A refusal (5xx) is for run()'s pauses.
+            if error.status:
+                raise
+        return version
+
+    def _event(self, line: bytes) -> str:
+        """Handle one event; its resource version."""
+        event = _EVENT.decode(line)
+        self.last_progress = time.monotonic()
+        if event.type == "ERROR":
+            error = _ERROR.decode(event.object)
+            if error.code in (410, 504):  # 504: "Too large resource version" after a restore of etcd
+                raise KubeGone("the watch's resource version is gone", status=error.code)
+            raise KubeError(f"the watch ended with code {error.code}", status=error.code)
+        meta = _PARTIAL.decode(event.object).metadata
+        if event.type == "DELETED":
+            self._watched.handle(Change.GONE, meta)
+        elif event.type != "BOOKMARK":
+            self._watched.handle(Change.SET, meta)
+        return meta.resource_version
+
+
+async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """The whole lines of a stream, of any length (aiohttp's own iteration limits it); a torn last one is dropped."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if line:
+                yield line

@@ -1,0 +1,284 @@
+"""The seams between rooms: what providers offer, and what they may ask of the cluster.
+
+`planner` speaks to providers through `Provider` and `StoreClient`; providers speak to the cluster
+through `ClusterAccess` and nothing else. `cli.run` wires the real ones, tests wire doubles that have
+passed the contract suites.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from keyferry.api.secret_store import SecretStoreSpec
+from keyferry.errors import ProviderError
+from keyferry.secretdata import SecretBytes, SecretData
+
+
+class ObjectKey(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
+    """One object of the cluster. `namespace` is empty for cluster-scoped kinds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """As texts name it: `SecretStore "team-a/aws"`."""
+        return (
+            f'{self.kind} "{self.namespace}/{self.name}"' if self.namespace else f'{self.kind} "{self.name}"'
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SecretObject:
+    """A Secret as auth material: its identity and its values."""
+
+    uid: str
+    resource_version: str
+    data: SecretData
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccountObject:
+    """What workload identity needs to know of a ServiceAccount."""
+
+    uid: str
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundToken:
+    """A ServiceAccount token from the TokenRequest API, and when it ends (UTC)."""
+
+    token: SecretBytes
+    expires_at: datetime
+
+
+class ClusterAccess(Protocol):
+    """What a provider may read in the cluster. Which names and namespaces is decided before, in core."""
+
+    async def read_secret(self, namespace: str, name: str) -> SecretObject:
+        """The Secret as it is now.
+
+        Raises:
+            KubeNotFound: there is none.
+            KubeError: the API server refuses or cannot be asked.
+        """
+        ...
+
+    async def read_config_map(self, namespace: str, name: str) -> Mapping[str, str]:
+        """The ConfigMap's data as it is now. Raises as `read_secret`."""
+        ...
+
+    async def read_service_account(self, namespace: str, name: str) -> ServiceAccountObject:
+        """The ServiceAccount as it is now. Raises as `read_secret`."""
+        ...
+
+    async def request_token(
+        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
+    ) -> BoundToken:
+        """A token of the ServiceAccount for these audiences. Raises as `read_secret`."""
+        ...
+
+
+class AmbientIdentity(enum.StrEnum):
+    """Which stores may use the operator's own identity: the SDK's default chain, pod tokens, managed identity."""
+
+    ALL = "all"
+    CLUSTER = "cluster"
+    """Only a ClusterSecretStore."""
+    NONE = "none"
+
+    def allows(self, *, cluster_scoped: bool) -> bool:
+        """Whether a store of this scope may."""
+        return self is AmbientIdentity.ALL or (self is AmbientIdentity.CLUSTER and cluster_scoped)
+
+
+class Capabilities(enum.StrEnum):
+    """What a store can do, as `status.capabilities` says it."""
+
+    READ_ONLY = "ReadOnly"
+    WRITE_ONLY = "WriteOnly"
+    READ_WRITE = "ReadWrite"
+
+
+class Verdict(enum.Enum):
+    """What validating a store's connection found; failure is an exception."""
+
+    READY = "ready"
+    UNKNOWN = "unknown"
+    """Cannot be told in general, for example because the identity depends on each ExternalSecret."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRules:
+    """How a provider's raw value becomes a property, a map or bytes: the API's rules differ by provider.
+
+    Args:
+        literal_property_first: a property with dots is first looked up as one literal key, then as a path.
+        missing_property_is_absent: a missing property counts as an absent remote secret (deletionPolicy).
+    """
+
+    literal_property_first: bool = False
+    missing_property_is_absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """A store as its provider sees it.
+
+    Args:
+        key: kind SecretStore or ClusterSecretStore, namespace empty for the latter.
+        spec: its spec.
+        provider: the key in `spec.provider` that is set.
+        block: what stands there: the typed block, or a dict where we have no type.
+    """
+
+    key: ObjectKey
+    spec: SecretStoreSpec
+    provider: str
+    block: Any
+
+    @classmethod
+    def of(cls, key: ObjectKey, spec: SecretStoreSpec) -> StoreView:
+        """The view of a store by its spec."""
+        provider, block = spec.provider.chosen()
+        return cls(key, spec, provider, block)
+
+    @property
+    def cluster_scoped(self) -> bool:
+        """Whether references may name a namespace of their own."""
+        return not self.key.namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks the store, proven by material already read. Two equal fingerprints may share every answer.
+
+    Args:
+        fingerprint: hash over all that decides what may be read: endpoint, CA, auth block, credential
+            bytes, ServiceAccount uid, audiences, role chain, external id, session tags, referent namespace.
+        material: what the provider's `connect` needs; opaque to everybody else, redacted in repr.
+    """
+
+    fingerprint: str
+    material: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Read:
+    """One question to a store.
+
+    Args:
+        key: the remote key as the manifest names it.
+        version: the version as the manifest names it; empty for the current one.
+        metadata: ask for the metadata (tags, labels) instead of the value.
+    """
+
+    key: str
+    version: str = ""
+    metadata: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteValue:
+    """A store's answer.
+
+    Args:
+        value: the raw value, before any property is selected.
+        version: the store's own name of the version read; empty where it has none.
+    """
+
+    value: SecretBytes
+    version: str = ""
+
+
+class StoreClient(Protocol):
+    """A connection to one store under one identity, shared by all that have the same fingerprint.
+
+    The planner calls `read` concurrently, at most `max_concurrency` at once; never after `close`. A client
+    neither retries nor sleeps: the planner does.
+    """
+
+    batch_size: int
+    """Most reads that one call may carry; 1 where the API has no batches."""
+    max_concurrency: int
+    """Most calls at once."""
+
+    def may_batch(self, read: Read) -> bool:
+        """Whether this read may share a call with others right now (never, while batches are refused)."""
+        ...
+
+    async def read(self, reads: Sequence[Read]) -> Sequence[RemoteValue | ProviderError]:
+        """The answers, in the order of the reads: a value, or why there is none.
+
+        One read's failure is its own; a failure of the call as a whole (throttled, unreachable,
+        credentials) is raised.
+
+        Raises:
+            ProviderError: the call as a whole failed.
+        """
+        ...
+
+    async def validate(self) -> Verdict:
+        """Prove the identity to the store, without reading a value.
+
+        Raises:
+            ProviderError: the identity is refused, or the store cannot be reached.
+        """
+        ...
+
+    async def renew(self) -> None:
+        """Forget credentials that the store called expired, so that the next call gets new ones."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection; revoke what was leased."""
+        ...
+
+
+class Provider(Protocol):
+    """One kind of store. Stateless but for what it shares among clients (connection pools)."""
+
+    name: ClassVar[str]
+    """Its key in `spec.provider`."""
+    capabilities: ClassVar[Capabilities]
+    reading: ClassVar[ReadingRules]
+
+    def check(self, store: StoreView) -> None:
+        """Check the spec without asking anybody.
+
+        Raises:
+            SpecError: a field is wrong; the message names it.
+            NotAvailableError: a field or mode that this version does not do yet.
+            ForbiddenError: a reference crosses a trust boundary.
+        """
+        ...
+
+    def referent(self, store: StoreView) -> bool:
+        """Whether the identity depends on the namespace of each ExternalSecret (ClusterSecretStore only)."""
+        ...
+
+    async def identify(self, store: StoreView, namespace: str, cluster: ClusterAccess) -> Identity:
+        """Gather the auth material for an ExternalSecret of `namespace`.
+
+        Called once per store and referent namespace, and again after one of the objects that it read from
+        `cluster` changed.
+
+        Raises:
+            ProviderError, NotReadyError, SpecError, ForbiddenError, KubeError: material is missing or refused.
+        """
+        ...
+
+    async def connect(self, identity: Identity) -> StoreClient:
+        """A client for this identity. Cheap: it may connect on first use."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what clients share."""
+        ...

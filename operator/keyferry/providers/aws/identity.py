@@ -1,0 +1,263 @@
+"""Who asks AWS, for a store and a namespace: access keys, a ServiceAccount's role, or the operator itself.
+
+The result is a description with a fingerprint; `credentials.py` turns it into credentials.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from keyferry.api.meta import NamespacedReference, SecretKeySelector
+from keyferry.api.providers.aws import AWSProvider as AWSBlock
+from keyferry.core.stores import check_references, effective_namespace, is_referent
+from keyferry.errors import AuthFailed, ForbiddenError, NotAvailableError, SpecError
+from keyferry.ports import AmbientIdentity, ClusterAccess, StoreView
+from keyferry.providers.aws.sdk import SECRETS_MANAGER, STS, endpoint_of
+from keyferry.secretdata import SecretBytes
+
+ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
+AUDIENCE_ANNOTATION: Final = "eks.amazonaws.com/audience"
+DEFAULT_AUDIENCE: Final = "sts.amazonaws.com"
+_REGION: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_ARN_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}")
+
+
+@dataclass(frozen=True, slots=True)
+class StaticKeys:
+    """Access keys from Secrets."""
+
+    access_key: str
+    secret_key: SecretBytes = field(repr=False)
+    token: SecretBytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WebIdentity:
+    """A ServiceAccount that stands for a role."""
+
+    namespace: str
+    name: str
+    uid: str
+    role: str
+    audiences: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """As trust policies name it."""
+        return f"system:serviceaccount:{self.namespace}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """The operator's own identity, by the SDK's default chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsIdentity:
+    """Who asks, and through which roles.
+
+    Args:
+        source: where the first credentials come from.
+        roles: ARNs to assume one after the other.
+        external_id, tags, transitive: of the last role's session.
+    """
+
+    region: str
+    prefix: str
+    source: StaticKeys | WebIdentity | Ambient
+    roles: tuple[str, ...] = ()
+    external_id: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    transitive: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """Hash over all that decides what may be read; the prefix too, because keys are shared by it."""
+        source: tuple[object, ...]
+        match self.source:
+            case StaticKeys(access_key, secret_key, token):
+                source = ("keys", access_key, secret_key.reveal(), token.reveal() if token else b"")
+            case WebIdentity(namespace, name, uid, role, audiences):
+                source = ("web", namespace, name, uid, role, audiences)
+            case _:
+                source = ("ambient",)
+        parts = (
+            "aws",
+            self.region,
+            self.prefix,
+            endpoint_of(SECRETS_MANAGER),
+            endpoint_of(STS),
+            source,
+            self.roles,
+            self.external_id,
+            self.tags,
+            self.transitive,
+        )
+        return hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
+
+
+def block_of(store: StoreView) -> AWSBlock:
+    """The store's aws block.
+
+    Raises:
+        SpecError: it has none.
+    """
+    if not isinstance(store.block, AWSBlock):
+        raise SpecError(f"{store.key} is no aws store")
+    return store.block
+
+
+def check(store: StoreView, ambient: AmbientIdentity) -> None:
+    """Check the block without asking anybody.
+
+    Raises:
+        SpecError, NotAvailableError, ForbiddenError: see `ports.Provider.check`.
+    """
+    block = block_of(store)
+    check_references(block, store.key.namespace)
+    if block.service != "SecretsManager":
+        raise NotAvailableError(
+            f"spec.provider.aws.service {block.service} is not available yet in this version of Keyferry"
+        )
+    if _REGION.fullmatch(block.region) is None:
+        raise SpecError(
+            "spec.provider.aws.region is not a region", hint='Set a region such as "eu-central-1"'
+        )
+    if block.auth.secret_ref is not None and block.auth.jwt is not None:
+        raise SpecError("spec.provider.aws.auth: only one of secretRef and jwt may be set")
+    _check_auth(block)
+    uses_ambient = block.auth.secret_ref is None and block.auth.jwt is None
+    if uses_ambient and not ambient.allows(cluster_scoped=store.cluster_scoped):
+        raise ForbiddenError(
+            f"the store has no auth block, and --ambient-identity={ambient.value} does not let it use the "
+            "operator's own identity",
+            hint="Set spec.provider.aws.auth.jwt.serviceAccountRef or auth.secretRef",
+        )
+
+
+def _check_auth(block: AWSBlock) -> None:
+    keys = block.auth.secret_ref
+    if keys is not None:
+        named = (
+            ("accessKeyIDSecretRef", keys.access_key_id),
+            ("secretAccessKeySecretRef", keys.secret_access_key),
+        )
+        for field_name, selector in named:
+            if selector is None or not selector.name or not selector.key:
+                raise SpecError(f"spec.provider.aws.auth.secretRef.{field_name} must have a name and a key")
+    if block.auth.jwt is not None and block.auth.jwt.service_account_ref is None:
+        raise SpecError("spec.provider.aws.auth.jwt.serviceAccountRef must be set")
+    for role in (*block.additional_roles, block.role):
+        if role and _ARN_ROLE.fullmatch(role) is None:
+            raise SpecError(f'spec.provider.aws: "{role[:120]}" is not the ARN of an IAM role')
+
+
+def depends_on_namespace(store: StoreView) -> bool:
+    """Whether each ExternalSecret's namespace makes an identity of its own."""
+    block = block_of(store)
+    return is_referent(block.auth) or block.session_tags_policy != "None"
+
+
+async def gather(store: StoreView, namespace: str, cluster: ClusterAccess) -> AwsIdentity:
+    """The identity for a namespace, with its auth material read.
+
+    Raises:
+        KeyferryError: material is missing or refused.
+    """
+    block = block_of(store)
+    source: StaticKeys | WebIdentity | Ambient = Ambient()
+    if block.auth.jwt is not None and block.auth.jwt.service_account_ref is not None:
+        source = await _web_identity(store, block, namespace, cluster)
+    elif block.auth.secret_ref is not None:
+        source = await _static_keys(store, block, namespace, cluster)
+    tags = {tag.key: tag.value for tag in block.session_tags}
+    if block.session_tags_policy == "Custom":
+        tags |= block.custom_session_tags
+    if block.session_tags_policy != "None":
+        # Last, so that nobody's own tags can pose as another namespace or store.
+        tags |= {
+            "esoNamespace": namespace,
+            "esoStoreName": store.key.name,
+            "esoStoreKind": store.key.kind,
+        }
+    roles = (*block.additional_roles, *((block.role,) if block.role else ()))
+    return AwsIdentity(
+        region=block.region,
+        prefix=block.prefix,
+        source=source,
+        roles=roles,
+        external_id=block.external_id if block.role else "",
+        tags=tuple(sorted(tags.items())) if block.role else (),
+        transitive=tuple(block.transitive_tag_keys) if block.role and tags else (),
+    )
+
+
+def _where(store: StoreView, reference: NamespacedReference, namespace: str) -> str:
+    found = effective_namespace(reference, store.key.namespace, namespace)
+    if not found:
+        raise ForbiddenError(
+            f"{store.key} names an object without a namespace, which only an ExternalSecret can fill in"
+        )
+    return found
+
+
+async def _static_keys(
+    store: StoreView, block: AWSBlock, namespace: str, cluster: ClusterAccess
+) -> StaticKeys:
+    keys = block.auth.secret_ref
+    if keys is None or keys.access_key_id is None or keys.secret_access_key is None:
+        raise SpecError("spec.provider.aws.auth.secretRef needs both keys")
+    access_key = await _secret_value(store, keys.access_key_id, namespace, cluster)
+    secret_key = await _secret_value(store, keys.secret_access_key, namespace, cluster)
+    token = None
+    if keys.session_token is not None and keys.session_token.name:
+        token = await _secret_value(store, keys.session_token, namespace, cluster)
+    return StaticKeys(_text(access_key, keys.access_key_id), secret_key, token)
+
+
+async def _secret_value(
+    store: StoreView, selector: SecretKeySelector, namespace: str, cluster: ClusterAccess
+) -> SecretBytes:
+    where = _where(store, selector, namespace)
+    secret = await cluster.read_secret(where, selector.name)
+    value = secret.data.get(selector.key)
+    if value is None:
+        raise AuthFailed(
+            f'Secret "{where}/{selector.name}" has no key "{selector.key}"',
+            hint="Add it, or correct the store",
+        )
+    # A line break at the end is what `echo` leaves behind, never a part of a key.
+    return SecretBytes(value.reveal().strip())
+
+
+def _text(value: SecretBytes, selector: SecretKeySelector) -> str:
+    try:
+        return value.reveal().decode("ascii")
+    except UnicodeDecodeError:
+        raise AuthFailed(f'key "{selector.key}" of Secret "{selector.name}" is no access key id') from None
+
+
+async def _web_identity(
+    store: StoreView, block: AWSBlock, namespace: str, cluster: ClusterAccess
+) -> WebIdentity:
+    reference = block.auth.jwt.service_account_ref if block.auth.jwt is not None else None
+    if reference is None:
+        raise SpecError("spec.provider.aws.auth.jwt.serviceAccountRef must be set")
+    where = _where(store, reference, namespace)
+    account = await cluster.read_service_account(where, reference.name)
+    role = account.annotations.get(ROLE_ANNOTATION, "")
+    if not role:
+        raise AuthFailed(
+            f"an IAM role must be associated with service account {reference.name} (namespace: {where})",
+            hint=f"Annotate it with {ROLE_ANNOTATION}",
+        )
+    if _ARN_ROLE.fullmatch(role) is None:
+        raise AuthFailed(
+            f'annotation {ROLE_ANNOTATION} of ServiceAccount "{where}/{reference.name}" is no role ARN'
+        )
+    audience = account.annotations.get(AUDIENCE_ANNOTATION) or DEFAULT_AUDIENCE
+    return WebIdentity(where, reference.name, account.uid, role, (audience, *reference.audiences))

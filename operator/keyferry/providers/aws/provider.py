@@ -1,0 +1,71 @@
+"""The provider's face to the planner: it puts identity, credentials and client together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from keyferry.clock import Clock, SystemClock
+from keyferry.ports import (
+    AmbientIdentity,
+    Capabilities,
+    ClusterAccess,
+    Identity,
+    ReadingRules,
+    StoreClient,
+    StoreView,
+)
+from keyferry.providers.aws.credentials import CredentialSession
+from keyferry.providers.aws.identity import AwsIdentity, check, depends_on_namespace, gather
+from keyferry.providers.aws.sdk import AwsSdk
+from keyferry.providers.aws.secrets_manager import SecretsManagerClient
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What a client is made of."""
+
+    identity: AwsIdentity
+    cluster: ClusterAccess
+
+
+class AWSProvider:
+    """AWS Secrets Manager.
+
+    Args:
+        ambient: which stores may use the operator's own identity.
+        clock: to know when credentials end.
+    """
+
+    name: ClassVar[str] = "aws"
+    capabilities: ClassVar[Capabilities] = Capabilities.READ_WRITE
+    reading: ClassVar[ReadingRules] = ReadingRules(literal_property_first=True)
+
+    def __init__(self, ambient: AmbientIdentity = AmbientIdentity.ALL, clock: Clock | None = None) -> None:
+        self._ambient = ambient
+        self._clock = clock or SystemClock()
+        self._sdk = AwsSdk()
+
+    def check(self, store: StoreView) -> None:
+        """See `ports.Provider.check`."""
+        check(store, self._ambient)
+
+    def referent(self, store: StoreView) -> bool:
+        """See `ports.Provider.referent`."""
+        return depends_on_namespace(store)
+
+    async def identify(self, store: StoreView, namespace: str, cluster: ClusterAccess) -> Identity:
+        """See `ports.Provider.identify`."""
+        identity = await gather(store, namespace, cluster)
+        return Identity(identity.fingerprint(), _Material(identity, cluster))
+
+    async def connect(self, identity: Identity) -> StoreClient:
+        """See `ports.Provider.connect`. No call is made before the first read or validation."""
+        material: _Material = identity.material
+        who = material.identity
+        credentials = CredentialSession(who, self._sdk, material.cluster, self._clock)
+        return SecretsManagerClient(self._sdk, credentials, who.region, who.prefix)
+
+    async def close(self) -> None:
+        """See `ports.Provider.close`."""
+        self._sdk.close()

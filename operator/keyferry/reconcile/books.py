@@ -1,0 +1,316 @@
+"""What the watches told us: one small record per object, never a secret value.
+
+Handlers and watches write here and learn which keys that concerns; reconcilers read. Specs are kept as the
+bytes they are decoded from, because decoded ones cost ten times the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from keyferry.api import names
+from keyferry.api.external_secret import ExternalSecretStatus
+from keyferry.api.model import decode
+from keyferry.api.secret_store import SecretStoreSpec, SecretStoreStatus
+from keyferry.core.hashing import synced_resource_version
+from keyferry.errors import KeyferryError
+from keyferry.kube.watch import ObjectMeta
+from keyferry.ports import ObjectKey, StoreView
+
+Metadata = tuple[dict[str, str], dict[str, str]]
+_METADATA: Final = msgspec.msgpack.Decoder(tuple[dict[str, str], dict[str, str]])
+
+
+@dataclass(slots=True)
+class ExternalSecretRecord:
+    """An ExternalSecret as last seen, and what this process knows of its syncs.
+
+    Args:
+        metadata: labels and annotations, packed.
+        status: the status' JSON, as last seen or written.
+        refreshed_at: when this process last read its stores, seconds of the epoch; 0 before.
+        spread: this object's random number from 0 to 1, for jitter; drawn anew at each refresh.
+        failures: tries in a row that failed.
+        settled: whether this process has looked at it before (after a start, overdue ones are spread).
+        data_hash: of the data last written, as bytes; empty where this process has not written.
+        unwritten: a status that could not be written yet; goes before `status`.
+        depends_on: the objects whose change concerns it.
+    """
+
+    uid: str
+    generation: int
+    resource_version: str
+    spec: bytes
+    metadata: bytes
+    status: bytes
+    deleting: bool = False
+    refreshed_at: float = 0.0
+    spread: float = 0.0
+    failures: int = 0
+    settled: bool = False
+    data_hash: bytes = b""
+    unwritten: bytes = b""
+    depends_on: tuple[ObjectKey, ...] = ()
+    sync_calls: int = 0
+    sync_errors: int = 0
+    duration_s: float = 0.0
+
+    def labels_and_annotations(self) -> Metadata:
+        """Its labels and annotations."""
+        return _METADATA.decode(self.metadata)
+
+    def read_status(self) -> ExternalSecretStatus:
+        """Its status; an unreadable one counts as empty."""
+        try:
+            return decode(self.unwritten or self.status, ExternalSecretStatus)
+        except msgspec.DecodeError:
+            return ExternalSecretStatus()
+
+    def current(self) -> str:
+        """What `status.syncedResourceVersion` would say of the object as it is now."""
+        labels, annotations = self.labels_and_annotations()
+        return synced_resource_version(self.generation, annotations, labels)
+
+
+@dataclass(slots=True)
+class StoreRecord:
+    """A store as last seen, and what this process found out about it.
+
+    Args:
+        view: its decoded spec; None where the spec cannot be used, `problem` says why.
+        ready: whether its identity was proven; None before the first validation.
+        ours: whether its class and kind are ours to serve; only known once it was looked at.
+        cause: why it is not ready.
+    """
+
+    uid: str
+    generation: int
+    resource_version: str
+    annotations: Mapping[str, str]
+    status: bytes
+    controller: str
+    view: StoreView | None
+    problem: str = ""
+    ready: bool | None = None
+    ours: bool = True
+    cause: str = ""
+    failures: int = 0
+    duration_s: float = 0.0
+
+    def read_status(self) -> SecretStoreStatus:
+        """Its status; an unreadable one counts as empty."""
+        try:
+            return decode(self.status, SecretStoreStatus)
+        except msgspec.DecodeError:
+            return SecretStoreStatus()
+
+
+@dataclass(slots=True)
+class SecretRecord:
+    """A Secret that somebody of ours depends on, by its metadata.
+
+    Args:
+        intact_version: the resourceVersion at which its data was known to match its hash; empty for never.
+    """
+
+    uid: str
+    resource_version: str
+    managed: bool
+    created_by: str
+    data_hash: str
+    intact_version: str = ""
+
+
+class Dependents:
+    """Who depends on what: from an object to the keys that a change of it concerns. O(1) per event."""
+
+    def __init__(self) -> None:
+        # Most objects have one dependent: a bare key then, a set only where there are more.
+        self._of: dict[ObjectKey, ObjectKey | set[ObjectKey]] = {}
+
+    def link(self, dependent: ObjectKey, needs: tuple[ObjectKey, ...], before: tuple[ObjectKey, ...]) -> None:
+        """Note what a key depends on now, and no longer on what it depended before."""
+        if needs == before:
+            return
+        for need in before:
+            if need not in needs:
+                self._drop(need, dependent)
+        for need in needs:
+            if need not in before:
+                self._add(need, dependent)
+
+    def _add(self, need: ObjectKey, dependent: ObjectKey) -> None:
+        found = self._of.get(need)
+        if found is None:
+            self._of[need] = dependent
+        elif isinstance(found, set):
+            found.add(dependent)
+        elif found != dependent:
+            self._of[need] = {found, dependent}
+
+    def _drop(self, need: ObjectKey, dependent: ObjectKey) -> None:
+        found = self._of.get(need)
+        if found == dependent:
+            del self._of[need]
+        elif isinstance(found, set):
+            found.discard(dependent)
+            if len(found) == 1:
+                self._of[need] = found.pop()
+
+    def of(self, need: ObjectKey) -> tuple[ObjectKey, ...]:
+        """The keys that depend on an object."""
+        found = self._of.get(need)
+        if found is None:
+            return ()
+        return tuple(found) if isinstance(found, set) else (found,)
+
+    def __contains__(self, need: ObjectKey) -> bool:
+        return need in self._of
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+
+@dataclass(slots=True)
+class Books:
+    """All records, by key."""
+
+    external_secrets: dict[ObjectKey, ExternalSecretRecord] = field(default_factory=dict)
+    stores: dict[ObjectKey, StoreRecord] = field(default_factory=dict)
+    secrets: dict[tuple[str, str], SecretRecord] = field(default_factory=dict)
+    owned: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """Names of the Secrets that carry a created-by label, by (namespace, label)."""
+    by_namespace: dict[str, set[ObjectKey]] = field(default_factory=dict)
+    """The ExternalSecrets of each namespace."""
+    namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Labels of the namespaces; empty where they are not watched."""
+    dependents: Dependents = field(default_factory=Dependents)
+
+    def note_external_secret(self, key: ObjectKey, body: Mapping[str, Any]) -> bool:
+        """Take over what a watch says of an ExternalSecret; whether there is anything to work on.
+
+        Echoes of our own status writes change nothing that counts: uid, generation, labels, annotations,
+        deletion.
+        """
+        metadata = body["metadata"]
+        record = self.external_secrets.get(key)
+        if record is not None and record.resource_version == metadata.get("resourceVersion"):
+            return False
+        packed = msgspec.msgpack.encode((metadata.get("labels") or {}, metadata.get("annotations") or {}))
+        status = orjson.dumps(body.get("status") or {})
+        generation, deleting = metadata.get("generation", 0), "deletionTimestamp" in metadata
+        if record is None or record.uid != metadata["uid"]:
+            before = record.depends_on if record is not None else ()
+            self.external_secrets[key] = ExternalSecretRecord(
+                uid=metadata["uid"],
+                generation=generation,
+                resource_version=metadata.get("resourceVersion", ""),
+                spec=orjson.dumps(body.get("spec") or {}),
+                metadata=packed,
+                status=status,
+                deleting=deleting,
+                depends_on=before,
+            )
+            self.by_namespace.setdefault(key.namespace, set()).add(key)
+            return True
+        same = record.generation == generation and record.metadata == packed and record.deleting == deleting
+        record.resource_version = metadata.get("resourceVersion", "")
+        record.status = status
+        if same:
+            return False
+        record.generation, record.metadata, record.deleting = generation, packed, deleting
+        record.spec = orjson.dumps(body.get("spec") or {})
+        record.failures = 0
+        return True
+
+    def forget_external_secret(self, key: ObjectKey) -> None:
+        """An ExternalSecret is gone."""
+        record = self.external_secrets.pop(key, None)
+        if record is not None:
+            self.dependents.link(key, (), record.depends_on)
+            keys = self.by_namespace.get(key.namespace, set())
+            keys.discard(key)
+            if not keys:
+                self.by_namespace.pop(key.namespace, None)
+
+    def note_store(self, key: ObjectKey, body: Mapping[str, Any]) -> bool:
+        """Take over what a watch says of a store; whether its spec changed or it is new."""
+        metadata = body["metadata"]
+        record = self.stores.get(key)
+        if record is not None and record.uid == metadata["uid"]:
+            record.resource_version = metadata.get("resourceVersion", "")
+            record.status = orjson.dumps(body.get("status") or {})
+            record.annotations = metadata.get("annotations") or {}
+            if record.generation == metadata.get("generation", 0):
+                return False
+        spec = body.get("spec") or {}
+        view, problem = None, ""
+        try:
+            view = StoreView.of(key, decode(orjson.dumps(spec), SecretStoreSpec))
+        except (msgspec.DecodeError, KeyferryError) as error:
+            problem = str(error)
+        self.stores[key] = StoreRecord(
+            uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
+            resource_version=metadata.get("resourceVersion", ""),
+            annotations=metadata.get("annotations") or {},
+            status=orjson.dumps(body.get("status") or {}),
+            controller=str(spec.get("controller") or ""),
+            view=view,
+            problem=problem,
+        )
+        return True
+
+    def note_secret(self, meta: ObjectMeta, *, auth: bool) -> bool:
+        """Take over a Secret's metadata; whether it is a version that is not known to be intact.
+
+        Kept are only Secrets that are managed or that somebody depends on.
+
+        Args:
+            auth: some store's identity was made from it.
+        """
+        labels = meta.labels or {}
+        managed = labels.get(names.LABEL_MANAGED) == names.LABEL_MANAGED_VALUE
+        place = (meta.namespace, meta.name)
+        if not managed and not auth and ObjectKey("Secret", *place) not in self.dependents:
+            self.forget_secret(place)
+            return False
+        before = self.secrets.get(place)
+        record = SecretRecord(
+            uid=meta.uid,
+            resource_version=meta.resource_version,
+            managed=managed,
+            created_by=labels.get(names.LABEL_CREATED_BY, ""),
+            data_hash=(meta.annotations or {}).get(names.ANNOTATION_DATA_HASH, ""),
+            intact_version=before.intact_version if before is not None and before.uid == meta.uid else "",
+        )
+        if before is not None and before.created_by != record.created_by:
+            self._disown(place, before)
+        self.secrets[place] = record
+        if record.created_by:
+            self.owned.setdefault((meta.namespace, record.created_by), set()).add(meta.name)
+        return record.intact_version != record.resource_version
+
+    def forget_secret(self, place: tuple[str, str]) -> bool:
+        """A Secret is gone, or concerns nobody any more; whether it was known."""
+        record = self.secrets.pop(place, None)
+        if record is None:
+            return False
+        self._disown(place, record)
+        return True
+
+    def _disown(self, place: tuple[str, str], record: SecretRecord) -> None:
+        names_ = self.owned.get((place[0], record.created_by))
+        if names_ is not None:
+            names_.discard(place[1])
+            if not names_:
+                del self.owned[place[0], record.created_by]
+
+    def known_secrets(self) -> Iterator[tuple[str, str]]:
+        """Where the kept Secrets are."""
+        return iter(list(self.secrets))

@@ -1,0 +1,54 @@
+"""What the reconcilers share: settings, records, queue, planner, connection. Wired once, by `cli.run`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from keyferry.clock import Clock
+from keyferry.kube.access import KubeAccess
+from keyferry.kube.client import KubeApi
+from keyferry.kube.events import EventRecorder
+from keyferry.planner.planner import Planner
+from keyferry.ports import Provider
+from keyferry.reconcile.books import Books
+from keyferry.reconcile.queue import WorkQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the flags say about reconciling. Durations in seconds unless typed."""
+
+    controller_class: str = "default"
+    namespace: str = ""
+    """The only namespace to serve; empty for all."""
+    store_requeue_interval_s: float = 300.0
+    flood_gate: bool = True
+    """Whether an ExternalSecret waits while its store is not ready."""
+    secret_stores: bool = True
+    cluster_stores: bool = True
+    refresh_status_every: timedelta = timedelta(minutes=5)
+    """A status whose refreshTime alone is new is written no more often than this."""
+    deadline_s: float = 90.0
+    """Longest time for one reconcile."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """See the module's docstring."""
+
+    settings: Settings
+    clock: Clock
+    api: KubeApi
+    access: KubeAccess
+    books: Books
+    queue: WorkQueue
+    planner: Planner
+    events: EventRecorder
+    providers: Mapping[str, Provider]
+    random: random.Random = field(default_factory=random.Random)
+    store_settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a store has been looked at."""

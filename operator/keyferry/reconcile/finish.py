@@ -1,0 +1,192 @@
+"""The end of every reconcile of an ExternalSecret: status, event, next time. The only writer of its status."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import orjson
+
+from keyferry.api import conditions as c
+from keyferry.api.external_secret import ExternalSecretStatus
+from keyferry.core.backoff import DEFAULT_INTERVAL_S, refresh_delay, retry_delay
+from keyferry.core.summarize import (
+    Outcome,
+    external_secret_status,
+    is_ready,
+    only_refresh_time_changed,
+    refresh_time_is_stale,
+)
+from keyferry.errors import KeyferryError, KubeConflict, KubeError, KubeNotFound
+from keyferry.kube.events import NORMAL, WARNING
+from keyferry.kube.status import object_path, write_status
+from keyferry.planner.health import Deferred
+from keyferry.ports import ObjectKey
+from keyferry.reconcile.books import ExternalSecretRecord
+from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.queue import Lane
+
+log = logging.getLogger(__name__)
+_STATUS_TRIES = 3
+
+
+async def finish(
+    engine: Engine,
+    key: ObjectKey,
+    record: ExternalSecretRecord,
+    outcome: Outcome,
+    interval: timedelta,
+) -> None:
+    """Write the status if it says anything new, tell an event if it does, and say when to look again."""
+    before = record.read_status()
+    error = outcome.error
+    if isinstance(error, Deferred) and is_ready(before):
+        # Its turn has not come: what was true stays true.
+        schedule_retry(engine, key, record, error, interval)
+        return
+    now = engine.clock.now()
+    after = external_secret_status(before, outcome, record.generation, now)
+    if error is not None:
+        record.failures += 1
+        record.sync_errors += 1
+    else:
+        record.failures = 0
+    if await _write_if_new(engine, key, record, before, after):
+        _tell(engine, key, record, before, outcome)
+    if error is not None:
+        schedule_retry(engine, key, record, error, interval)
+    elif outcome.refreshed_at is not None:
+        record.refreshed_at = outcome.refreshed_at.timestamp()
+        record.spread = engine.random.random()
+        schedule_refresh(engine, key, record, outcome.refreshed_at, interval)
+
+
+def _tell(
+    engine: Engine,
+    key: ObjectKey,
+    record: ExternalSecretRecord,
+    before: ExternalSecretStatus,
+    outcome: Outcome,
+) -> None:
+    """An event and a log line for a failure that is new. Writes tell of themselves."""
+    old = next((condition for condition in before.conditions if condition.type == c.READY), None)
+    if old is not None and (old.reason, old.message) == (outcome.reason, outcome.message):
+        return
+    if outcome.error is not None:
+        engine.events.record(key, record.uid, WARNING, c.EVENT_UPDATE_FAILED, outcome.message)
+        log.warning("sync failed: %s", outcome.message)
+    else:
+        log.debug("%s", outcome.message)
+
+
+async def _write_if_new(
+    engine: Engine,
+    key: ObjectKey,
+    record: ExternalSecretRecord,
+    before: ExternalSecretStatus,
+    after: ExternalSecretStatus,
+) -> bool:
+    """Write the status unless it says what the object says already; whether it is new."""
+    if after == before and not record.unwritten:
+        return False
+    now = engine.clock.now()
+    only_time = only_refresh_time_changed(before, after) and not record.unwritten
+    if only_time and not refresh_time_is_stale(before, now, engine.settings.refresh_status_every):
+        return False
+    record.unwritten = msgspec.json.encode(after)
+    await write_pending(engine, key, record)
+    return True
+
+
+async def write_pending(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
+    """Write the status that waits to be written; what fails stays waiting, and is tried again by the queue."""
+    for _ in range(_STATUS_TRIES):
+        pending = record.unwritten
+        try:
+            version = await write_status(
+                engine.api, key, record.resource_version, record.uid, msgspec.Raw(pending)
+            )
+        except KubeNotFound:
+            forget(engine, key)
+            return
+        except KubeConflict:
+            if not await _catch_up(engine, key, record):
+                return
+        except KubeError as error:
+            log.warning("the status could not be written: %s", error)
+            engine.queue.schedule(key, _loop_time(engine, 1.0 + engine.random.random()), Lane.RETRY)
+            return
+        else:
+            record.resource_version, record.status, record.unwritten = version, pending, b""
+            return
+    engine.queue.schedule(key, _loop_time(engine, 1.0), Lane.RETRY)
+
+
+async def _catch_up(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> bool:
+    """After a conflict: take over the object as it is now. Whether our status still speaks of it.
+
+    If its spec or metadata changed, the reconcile was for yesterday's object: it starts again.
+    """
+    try:
+        body: Mapping[str, Any] = orjson.loads(await engine.api.request("GET", object_path(key)))
+    except KubeNotFound:
+        forget(engine, key)
+        return False
+    except KubeError:
+        return True
+    generation, metadata = record.generation, record.metadata
+    engine.books.note_external_secret(key, body)
+    current = engine.books.external_secrets.get(key)
+    if current is record and (record.generation, record.metadata) == (generation, metadata):
+        return True
+    record.unwritten = b""
+    engine.queue.add(key, Lane.USER)
+    return False
+
+
+def forget(engine: Engine, key: ObjectKey) -> None:
+    """An object is gone: nothing of it stays."""
+    engine.books.forget_external_secret(key)
+    engine.queue.forget(key)
+
+
+def schedule_refresh(
+    engine: Engine, key: ObjectKey, record: ExternalSecretRecord, refreshed_at: datetime, interval: timedelta
+) -> None:
+    """Come back when the interval has passed; never where there is none."""
+    if interval <= timedelta(0):
+        engine.queue.unschedule(key)
+        return
+    due = refreshed_at.timestamp() + refresh_delay(interval.total_seconds(), record.spread)
+    delay = due - engine.clock.now().timestamp()
+    engine.queue.schedule(key, _loop_time(engine, delay), Lane.PERIODIC)
+
+
+def schedule_retry(
+    engine: Engine,
+    key: ObjectKey,
+    record: ExternalSecretRecord,
+    error: KeyferryError,
+    interval: timedelta,
+) -> None:
+    """Come back when the error's own word says so."""
+    interval_s = interval.total_seconds() or DEFAULT_INTERVAL_S
+    delay = retry_delay(error, max(record.failures, 1), interval_s, engine.random.random())
+    if delay is None:
+        engine.queue.unschedule(key)
+    else:
+        engine.queue.schedule(key, _loop_time(engine, delay), Lane.RETRY)
+
+
+def _loop_time(engine: Engine, delay_s: float) -> float:
+    return engine.queue.now() + max(0.0, delay_s)
+
+
+def record_event(
+    engine: Engine, key: ObjectKey, record: ExternalSecretRecord, reason: str, message: str
+) -> None:
+    """A normal event about an ExternalSecret: something was done."""
+    engine.events.record(key, record.uid, NORMAL, reason, message)

@@ -1,0 +1,103 @@
+"""From what watches tell to keys in the queue. Synchronous, tiny, and never O(all objects) on an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keyferry.api import names
+from keyferry.kube.watch import Change, ObjectMeta
+from keyferry.ports import ObjectKey
+from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.finish import forget
+from keyferry.reconcile.queue import Lane
+from keyferry.reconcile.secret_store import forget_store, wake
+
+
+class Observer:
+    """What happens on each event. Called by kopf's handlers and by our own watches.
+
+    Args:
+        engine: the books to write into, and the queue.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._started = engine.queue.now()
+
+    def resource(self, kind: str, change: Change, body: Mapping[str, Any]) -> None:
+        """An event about one of our kinds."""
+        metadata = body["metadata"]
+        key = ObjectKey(kind, metadata.get("namespace", ""), metadata["name"])
+        if kind == names.EXTERNAL_SECRET:
+            self._external_secret(key, change, body)
+        else:
+            self._store(key, change, body)
+
+    def _external_secret(self, key: ObjectKey, change: Change, body: Mapping[str, Any]) -> None:
+        engine = self._engine
+        if change is Change.GONE:
+            forget(engine, key)
+        elif engine.books.note_external_secret(key, body):
+            if change is not Change.LISTED:
+                engine.queue.add(key, Lane.USER)
+                return
+            # Found at the start: what was synced before can wait, and every answer from now on is fresh.
+            synced = (body.get("status") or {}).get("syncedResourceVersion")
+            engine.queue.add(key, Lane.PERIODIC if synced else Lane.USER, fresh_from=self._started)
+
+    def _store(self, key: ObjectKey, change: Change, body: Mapping[str, Any]) -> None:
+        engine = self._engine
+        if change is Change.GONE:
+            forget_store(engine, key)
+        elif engine.books.note_store(key, body):
+            engine.planner.drop(key)
+            engine.queue.add(key, Lane.STORE)
+
+    def secret(self, change: Change, meta: ObjectMeta) -> None:
+        """A Secret's metadata: a target that drifted, or auth material that changed."""
+        engine, place = self._engine, (meta.namespace, meta.name)
+        key = ObjectKey("Secret", *place)
+        auth = engine.planner.uses(key)
+        before = engine.books.secrets.get(place)
+        if change is Change.GONE:
+            engine.books.forget_secret(place)
+            self._wake(key)
+        elif engine.books.note_secret(meta, auth=auth):
+            self._wake(key)
+        if auth and (
+            change is Change.GONE or before is None or before.resource_version != meta.resource_version
+        ):
+            self.auth_changed(key)
+
+    def service_account(self, change: Change, meta: ObjectMeta) -> None:
+        """A ServiceAccount's metadata: its role annotation may have changed."""
+        key = ObjectKey("ServiceAccount", meta.namespace, meta.name)
+        if change is not Change.LISTED and self._engine.planner.uses(key):
+            self.auth_changed(key)
+
+    def auth_changed(self, need: ObjectKey) -> None:
+        """What an identity was made from changed: validate its stores again, and look at all that use them."""
+        for store in self._engine.planner.changed(need):
+            self._engine.queue.add(store, Lane.STORE)
+            wake(self._engine, store)
+
+    def namespace(self, change: Change, meta: ObjectMeta) -> None:
+        """A namespace's labels: conditions of ClusterSecretStores may decide otherwise now."""
+        books = self._engine.books
+        before = books.namespaces.get(meta.name)
+        if change is Change.GONE:
+            books.namespaces.pop(meta.name, None)
+            return
+        labels = meta.labels or {}
+        books.namespaces[meta.name] = labels
+        if before is None or before == labels:
+            return
+        for key in books.by_namespace.get(meta.name, ()):
+            record = books.external_secrets[key]
+            if any(need.kind == names.CLUSTER_SECRET_STORE for need in record.depends_on):
+                self._engine.queue.add(key, Lane.EVENT)
+
+    def _wake(self, need: ObjectKey) -> None:
+        for dependent in self._engine.books.dependents.of(need):
+            self._engine.queue.add(dependent, Lane.EVENT)

@@ -1,0 +1,165 @@
+"""One SecretStore or ClusterSecretStore: prove its identity, say so, and wake those who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+import msgspec
+
+from keyferry.api import names
+from keyferry.core import summarize
+from keyferry.core.backoff import retry_delay
+from keyferry.core.summarize import StoreOutcome, store_failed, store_status
+from keyferry.duration import parse_go_duration
+from keyferry.errors import (
+    InternalError,
+    KeyferryError,
+    KubeConflict,
+    KubeError,
+    KubeNotFound,
+    SpecError,
+    TimedOut,
+)
+from keyferry.kube.events import NORMAL, WARNING
+from keyferry.kube.status import write_status
+from keyferry.ports import ObjectKey, Verdict
+from keyferry.reconcile.books import StoreRecord
+from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.queue import Claim, Lane
+from keyferry.reconcile.stores import unavailable_provider
+
+log = logging.getLogger(__name__)
+
+VALIDATION_DEADLINE_S: Final = 30.0
+
+
+async def reconcile_store(engine: Engine, claim: Claim) -> None:
+    """Validate one store, write its status if that is news, and come back after its interval."""
+    key = claim.key
+    record = engine.books.stores.get(key)
+    if record is None:
+        return
+    record.ours = _is_ours(engine, key, record)
+    if record.ours:
+        await _look_at(engine, key, record)
+    engine.store_settled.set()
+
+
+async def _look_at(engine: Engine, key: ObjectKey, record: StoreRecord) -> None:
+    outcome, capabilities = await _validate(engine, key, record)
+    if engine.books.stores.get(key) is not record:
+        return  # its spec changed meanwhile: the next claim is on its way
+    was = record.ready
+    record.ready, record.cause = outcome.ready, "" if outcome.ready else outcome.message
+    record.failures = 0 if outcome.ready else record.failures + 1
+    if was is None or (outcome.ready and not was):
+        wake(engine, key)
+    await _write(engine, key, record, outcome, capabilities)
+    _schedule(engine, key, record, outcome)
+
+
+def wake(engine: Engine, store: ObjectKey) -> None:
+    """Look again at everything that uses a store."""
+    for dependent in engine.books.dependents.of(store):
+        engine.queue.add(dependent, Lane.EVENT)
+
+
+def _is_ours(engine: Engine, key: ObjectKey, record: StoreRecord) -> bool:
+    enabled = engine.settings.secret_stores if key.namespace else engine.settings.cluster_stores
+    return enabled and record.controller in ("", engine.settings.controller_class)
+
+
+async def _validate(engine: Engine, key: ObjectKey, record: StoreRecord) -> tuple[StoreOutcome, str]:
+    """The outcome, and the capabilities to show."""
+    if record.view is None:
+        return store_failed(summarize.STORE_REFUSED, SpecError(record.problem)), ""
+    provider = engine.providers.get(record.view.provider)
+    if provider is None:
+        return store_failed(summarize.STORE_NO_CLIENT, unavailable_provider(record.view.provider)), ""
+    capabilities = provider.capabilities.value
+    try:
+        provider.check(record.view)
+        if record.view.cluster_scoped and provider.referent(record.view):
+            # Each ExternalSecret brings its own identity: nothing to prove here.
+            return summarize.store_unknown(), capabilities
+        async with asyncio.timeout(VALIDATION_DEADLINE_S):
+            binding = await engine.planner.bind(record.view, key.namespace)
+            verdict = await binding.session.client.validate()
+            if binding.session.failure is not None:
+                raise binding.session.failure  # the identity is proven, and the store does not answer
+    except SpecError as error:
+        return store_failed(summarize.STORE_REFUSED, error), capabilities
+    except KeyferryError as error:
+        what = summarize.STORE_NO_CLIENT if isinstance(error, KubeError) else summarize.STORE_REFUSED
+        return store_failed(what, error), capabilities
+    except TimeoutError:
+        late = TimedOut(f"no answer after {VALIDATION_DEADLINE_S:.0f} s")
+        return store_failed(summarize.STORE_REFUSED, late), capabilities
+    except Exception as error:
+        log.exception("a bug in Keyferry")
+        told = InternalError(f"internal error ({type(error).__name__})")
+        return store_failed(summarize.STORE_REFUSED, told), capabilities
+    unknown = verdict is Verdict.UNKNOWN
+    return summarize.store_unknown() if unknown else summarize.store_valid(), capabilities
+
+
+async def _write(
+    engine: Engine, key: ObjectKey, record: StoreRecord, outcome: StoreOutcome, capabilities: str
+) -> None:
+    before = record.read_status()
+    after = store_status(before, outcome, capabilities, record.generation, engine.clock.now())
+    if after == before:
+        return
+    status = msgspec.json.encode(after)
+    try:
+        version = await write_status(
+            engine.api, key, record.resource_version, record.uid, msgspec.Raw(status)
+        )
+    except KubeNotFound:
+        forget_store(engine, key)
+        return
+    except KubeConflict:
+        engine.queue.schedule(key, engine.queue.now() + 0.2, Lane.STORE)
+        return
+    except KubeError as error:
+        log.warning("the store's status could not be written: %s", error)
+        engine.queue.schedule(key, engine.queue.now() + 2.0, Lane.STORE)
+        return
+    record.resource_version, record.status = version, status
+    type_ = NORMAL if outcome.ready else WARNING
+    engine.events.record(key, record.uid, type_, outcome.reason, outcome.message)
+    log.log(logging.INFO if outcome.ready else logging.WARNING, "%s", outcome.message)
+
+
+def forget_store(engine: Engine, key: ObjectKey) -> None:
+    """A store is gone: its sessions end, and those who use it learn it."""
+    engine.books.stores.pop(key, None)
+    engine.queue.forget(key)
+    engine.planner.drop(key)
+    wake(engine, key)
+
+
+def _schedule(engine: Engine, key: ObjectKey, record: StoreRecord, outcome: StoreOutcome) -> None:
+    interval_s = _interval_s(engine, record)
+    delay: float | None = interval_s * (1 - 0.1 * engine.random.random())
+    if outcome.error is not None:
+        delay = retry_delay(outcome.error, record.failures, interval_s, engine.random.random())
+        delay = interval_s if delay is None else min(delay, interval_s)
+    if engine.queue.due_at(key) is None:
+        engine.queue.schedule(key, engine.queue.now() + (delay or 0.0), Lane.STORE)
+
+
+def _interval_s(engine: Engine, record: StoreRecord) -> float:
+    default = engine.settings.store_requeue_interval_s
+    if record.view is None:
+        return default
+    value = record.view.spec.refresh_interval
+    seconds = float(value) if isinstance(value, int) else parse_go_duration(value or "0").total_seconds()
+    return seconds if seconds > 0 else default
+
+
+def store_kinds() -> tuple[str, ...]:
+    """The kinds that this file serves."""
+    return (names.SECRET_STORE, names.CLUSTER_SECRET_STORE)

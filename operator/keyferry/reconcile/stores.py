@@ -1,0 +1,112 @@
+"""Using a store from an ExternalSecret: every guard that must hold before anything is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from keyferry.api import names
+from keyferry.api.external_secret import SecretStoreRef
+from keyferry.core.stores import check_namespace
+from keyferry.errors import KubeError, KubeNotFound, NotAvailableError, NotReadyError, SpecError
+from keyferry.kube.status import object_path
+from keyferry.planner.planner import Binding
+from keyferry.ports import ObjectKey, Provider
+from keyferry.reconcile.books import StoreRecord
+from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.queue import Lane
+
+
+class Unsettled(NotReadyError):
+    """The store has not been validated yet since we started: its turn comes first, ours right after."""
+
+    reason = "Unsettled"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUse:
+    """A store that may be asked, and how."""
+
+    key: ObjectKey
+    provider: Provider
+    binding: Binding
+
+
+def store_key(ref: SecretStoreRef, namespace: str) -> ObjectKey:
+    """The key of the store that a reference in a namespace means."""
+    if ref.kind == names.CLUSTER_SECRET_STORE:
+        return ObjectKey(names.CLUSTER_SECRET_STORE, "", ref.name)
+    return ObjectKey(names.SECRET_STORE, namespace, ref.name)
+
+
+async def use_store(engine: Engine, ref: SecretStoreRef, namespace: str) -> StoreUse:
+    """The store for an ExternalSecret of a namespace, after every check.
+
+    Raises:
+        Unsettled: its first validation is still under way.
+        NotReadyError: it does not exist, or is not ready; the message has the cause.
+        ForbiddenError: its conditions do not let the namespace in.
+        SpecError, NotAvailableError: its spec cannot be used.
+        KeyferryError: its identity cannot be gathered.
+    """
+    key = store_key(ref, namespace)
+    record = engine.books.stores.get(key) or await _look_for(engine, key)
+    if record.view is None:
+        raise SpecError(f"{key} has an invalid spec: {record.problem}")
+    provider = engine.providers.get(record.view.provider)
+    if provider is None:
+        raise unavailable_provider(record.view.provider)
+    if record.view.cluster_scoped:
+        labels = await _namespace_labels(engine, record, namespace)
+        check_namespace(record.view.spec, key.name, namespace, labels)
+    if engine.settings.flood_gate:
+        _check_ready(engine, key, record)
+    return StoreUse(key, provider, await engine.planner.bind(record.view, namespace))
+
+
+def unavailable_provider(name: str) -> NotAvailableError:
+    """What is told of a provider that the API has and we do not yet."""
+    return NotAvailableError(
+        f'provider "{name}" is not available yet in this version of Keyferry',
+        hint="The store is kept as it is; another operator may serve it under its own controller class",
+    )
+
+
+async def _look_for(engine: Engine, key: ObjectKey) -> StoreRecord:
+    """A store that the watch has not told of: it may have been created a moment ago, or not at all."""
+    try:
+        body = orjson.loads(await engine.api.request("GET", object_path(key)))
+    except KubeNotFound:
+        raise NotReadyError(f"{key} does not exist", hint="Create it, or correct secretStoreRef") from None
+    engine.books.note_store(key, body)
+    engine.queue.add(key, Lane.STORE)
+    return engine.books.stores[key]
+
+
+def _check_ready(engine: Engine, key: ObjectKey, record: StoreRecord) -> None:
+    validates = engine.settings.cluster_stores if not key.namespace else engine.settings.secret_stores
+    ready, cause = record.ready, record.cause
+    if not validates:
+        # Somebody else validates stores: the condition on the object is what we know.
+        condition = next((c for c in record.read_status().conditions if c.type == "Ready"), None)
+        ready = condition is not None and condition.status == "True"
+        cause = condition.message if condition is not None else "it has no Ready condition"
+    if ready is None:
+        raise Unsettled(f"{key} has not been validated yet")
+    if not ready:
+        raise NotReadyError(f"{key} is not ready: {cause}")
+
+
+async def _namespace_labels(engine: Engine, record: StoreRecord, namespace: str) -> Mapping[str, str] | None:
+    """The namespace's labels, read only where a condition asks for them and no watch has told."""
+    labels = engine.books.namespaces.get(namespace)
+    if labels is not None or record.view is None:
+        return labels
+    if all(condition.namespace_selector is None for condition in record.view.spec.conditions):
+        return None
+    try:
+        return await engine.access.read_namespace_labels(namespace)
+    except KubeError:
+        return None

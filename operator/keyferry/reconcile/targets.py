@@ -1,0 +1,217 @@
+"""The target Secret in a reconcile: is it as it should be, and carrying out what core planned."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from dataclasses import dataclass
+
+from keyferry.api import conditions as c
+from keyferry.api import names
+from keyferry.api.external_secret import ExternalSecretStatus
+from keyferry.core.desired import (
+    Action,
+    ExistingSecret,
+    Owner,
+    SecretPlan,
+    Target,
+    controller_of,
+    is_intact,
+    plan_metadata,
+    plan_write,
+)
+from keyferry.core.hashing import created_by_hash, data_hash
+from keyferry.core.summarize import MESSAGE_RETAINED
+from keyferry.errors import KubeConflict
+from keyferry.kube.apply import WrittenSecret, apply, delete_by_uid, read_secret
+from keyferry.reconcile.books import ExternalSecretRecord, SecretRecord
+from keyferry.reconcile.engine import Engine
+from keyferry.secretdata import SecretData
+
+log = logging.getLogger(__name__)
+_CONFLICT_TRIES = 4
+
+
+class TargetState(enum.Enum):
+    """What a look at the target found."""
+
+    VALID = "valid"
+    MISSING = "missing"
+    DRIFTED = "drifted"
+    """Its data is not what was written."""
+    METADATA_DRIFTED = "metadata drifted"
+    """Its data is right, and our labels, annotations or ownership are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetCheck:
+    """The state, and for a metadata drift the write that mends it."""
+
+    state: TargetState
+    repair: SecretPlan | None = None
+
+
+def _is_expected_absent(target: Target, status: ExternalSecretStatus) -> bool:
+    """Whether we left it absent on purpose: deleted by policy, nothing to merge with, nothing to write."""
+    ready = next((condition for condition in status.conditions if condition.type == c.READY), None)
+    if ready is None or ready.status != c.TRUE:
+        return False
+    return (
+        ready.reason == c.SECRET_DELETED
+        or (ready.reason == c.SECRET_MISSING and target.creation_policy == "Merge")
+        or ready.message == MESSAGE_RETAINED
+    )
+
+
+async def check_target(
+    engine: Engine,
+    owner: Owner,
+    target: Target,
+    record: ExternalSecretRecord,
+    status: ExternalSecretStatus,
+) -> TargetCheck:
+    """Look at the target, from memory where its version is known to be right.
+
+    Raises:
+        KubeError: it has to be read and cannot be.
+    """
+    if target.creation_policy in ("None", "Orphan"):
+        # By contract: None has no target, an Orphan is only looked at when its refresh is due.
+        return TargetCheck(TargetState.VALID)
+    known = engine.books.secrets.get((owner.namespace, target.name))
+    if known is not None and known.intact_version == known.resource_version:
+        return TargetCheck(TargetState.VALID)
+    if known is None and _is_expected_absent(target, status):
+        return TargetCheck(TargetState.VALID)
+    if known is None and not status.synced_resource_version:
+        return TargetCheck(TargetState.MISSING)
+    existing = await _read(engine, owner.namespace, target.name, known)
+    if existing is None:
+        missing = not _is_expected_absent(target, status)
+        return TargetCheck(TargetState.MISSING if missing else TargetState.VALID)
+    synced = status.synced_resource_version
+    return _compare(engine, owner, target, record, existing=existing, synced=synced)
+
+
+async def _read(
+    engine: Engine, namespace: str, name: str, known: SecretRecord | None
+) -> ExistingSecret | None:
+    """The Secret, from the API server's cache if that is as new as what the watch told."""
+    if known is not None:
+        cached = await read_secret(engine.api, namespace, name, from_cache=True)
+        if cached is not None and cached.resource_version == known.resource_version:
+            return cached
+    return await read_secret(engine.api, namespace, name)
+
+
+def _compare(
+    engine: Engine,
+    owner: Owner,
+    target: Target,
+    record: ExternalSecretRecord,
+    *,
+    existing: ExistingSecret,
+    synced: str,
+) -> TargetCheck:
+    right = is_intact(existing)
+    hashed = data_hash(existing.data)
+    noted = existing.annotations.get(names.ANNOTATION_DATA_HASH)
+    if hashed not in (noted, record.data_hash.hex()):
+        return TargetCheck(TargetState.DRIFTED)
+    if synced == record.current():
+        plan = plan_metadata(owner, target, existing)
+        if plan.action is not Action.NOTHING:
+            return TargetCheck(TargetState.METADATA_DRIFTED, plan)
+    elif not right:
+        return TargetCheck(TargetState.DRIFTED)
+    note_intact(engine, owner.namespace, target.name, existing.uid, existing.resource_version)
+    return TargetCheck(TargetState.VALID)
+
+
+def note_intact(engine: Engine, namespace: str, name: str, uid: str, version: str) -> None:
+    """Remember that this version of a Secret is right."""
+    known = engine.books.secrets.get((namespace, name))
+    if known is None:
+        # The watch has not told of it yet; when it does, this version is known.
+        known = SecretRecord(uid, version, managed=True, created_by="", data_hash="")
+        engine.books.secrets[namespace, name] = known
+    if known.uid == uid:
+        known.intact_version = version
+
+
+def is_unchanged(
+    engine: Engine,
+    owner: Owner,
+    target: Target,
+    record: ExternalSecretRecord,
+    *,
+    data: SecretData,
+    synced: str,
+) -> bool:
+    """Whether the target is known to hold just this data and metadata, so that it need not even be read."""
+    if target.creation_policy not in ("Owner", "Orphan") or synced != record.current():
+        return False
+    known = engine.books.secrets.get((owner.namespace, target.name))
+    if known is None or known.intact_version != known.resource_version:
+        return False
+    return data_hash(data) == (known.data_hash or record.data_hash.hex())
+
+
+async def write_target(
+    engine: Engine, owner: Owner, target: Target, record: ExternalSecretRecord, data: SecretData
+) -> SecretPlan:
+    """Bring the data into the target; the plan that was carried out.
+
+    Raises:
+        OwnershipError, RenderError: as `core.desired.plan_write`.
+        KubeError: the API server refuses or cannot be asked.
+    """
+    known = engine.books.secrets.get((owner.namespace, target.name))
+    existing = None
+    if known is not None or target.creation_policy == "Merge":
+        existing = await read_secret(engine.api, owner.namespace, target.name)
+    for attempt in range(_CONFLICT_TRIES):
+        plan = plan_write(owner, target, existing, data)
+        try:
+            written = await apply(engine.api, plan)
+        except KubeConflict:
+            if attempt == _CONFLICT_TRIES - 1:
+                raise
+            existing = await read_secret(engine.api, owner.namespace, target.name)
+            continue
+        break
+    note_written(engine, record, plan, written)
+    return plan
+
+
+def note_written(
+    engine: Engine, record: ExternalSecretRecord, plan: SecretPlan, written: WrittenSecret | None
+) -> None:
+    """Remember what the target holds now."""
+    if plan.action is Action.WAIT:
+        return
+    record.data_hash = bytes.fromhex(data_hash(plan.data))
+    if written is not None:
+        note_intact(engine, plan.namespace, plan.name, written.uid, written.resource_version)
+    elif plan.existing is not None:
+        note_intact(engine, plan.namespace, plan.name, plan.existing.uid, plan.existing.resource_version)
+
+
+async def delete_renamed(engine: Engine, owner: Owner, target: Target) -> list[str]:
+    """Delete the Secrets that this ExternalSecret created under former target names; their names.
+
+    Only what is really controlled by it: a label alone can be copied by anybody.
+
+    Raises:
+        KubeError: the API server refuses or cannot be asked.
+    """
+    created_by = created_by_hash(owner.namespace, owner.name)
+    deleted = []
+    for name in sorted(engine.books.owned.get((owner.namespace, created_by), set()) - {target.name}):
+        existing = await read_secret(engine.api, owner.namespace, name)
+        controller = controller_of(existing.owner_references) if existing is not None else None
+        if existing is None or controller is None or controller.get("uid") != owner.uid:
+            continue
+        await delete_by_uid(engine.api, owner.namespace, name, existing.uid)
+        deleted.append(name)
+    return deleted

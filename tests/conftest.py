@@ -1,0 +1,11 @@
+"""For all tests: nothing of the machine's own Kubernetes or Go settings reaches them by accident."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test must never reach the cluster that the developer works with."""
+    monkeypatch.setenv("KUBECONFIG", "/nonexistent/kubeconfig")
