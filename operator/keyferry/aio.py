@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class ThreadDoor:
-    """The one way from the event loop into blocking code: a bounded pool of daemon threads.
+    """The one way from the event loop into blocking code: a bounded pool of threads.
 
-    A thread cannot be cancelled, so callers set timeouts inside the blocking call, below their own
-    deadline. Context variables travel with the call.
+    A thread cannot be cancelled, and the process does not end before it does, so callers set timeouts
+    inside the blocking call, below their own deadline. Context variables travel with the call.
 
     Args:
         name: prefix of the threads' names.
@@ -33,14 +33,26 @@ class ThreadDoor:
         self._pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix=name)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The function's result, computed in a thread; its exceptions propagate."""
+        """The function's result, computed in a thread; its exceptions propagate.
+
+        Raises:
+            RuntimeError: the door is closed, or the function let a StopIteration out.
+        """
         context = contextvars.copy_context()
-        call = functools.partial(context.run, function, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        call = functools.partial(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, _run, call)
 
     def close(self) -> None:
-        """Let go of the threads without waiting for calls under way."""
+        """Let go of the threads without waiting for calls under way; calls in line are cancelled."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except StopIteration as error:
+        # A future cannot hold one: whoever awaits the call would wait for ever.
+        raise RuntimeError("a call in a thread raised StopIteration") from error
 
 
 class TaskBag:
@@ -65,11 +77,11 @@ class TaskBag:
         return len(self._tasks)
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for its end."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel what still runs and wait for its end; tasks that tasks start meanwhile are cancelled too."""
+        while tasks := self._tasks - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def within(seconds: float, work: Awaitable[T]) -> T:

@@ -45,8 +45,13 @@ def after(seconds: float) -> Retry:
 
 
 def one_line(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
-    """The text as one line of at most `limit` characters, as conditions and events need it."""
+    """The text as one line of at most `limit` characters, as conditions and events need it.
+
+    Characters that steer a terminal, turn the reading direction or cannot be encoded become U+FFFD.
+    """
     text = " ".join(text.split())
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "\ufffd" for char in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

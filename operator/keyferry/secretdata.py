@@ -53,6 +53,8 @@ class SecretBytes:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret value is not pickled")
 
+    __getstate__ = __reduce__
+
 
 class SecretData(Mapping[str, SecretBytes]):
     """Secret values by key, in the order in which they were given.
@@ -87,6 +89,8 @@ class SecretData(Mapping[str, SecretBytes]):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("secret values are not pickled")
+
+    __getstate__ = __reduce__
 
     def size(self) -> int:
         """Bytes of all values together, which the API server's limit of 1 MiB counts."""

@@ -1,21 +1,36 @@
-"""One real control plane for the session, a namespace for each test.
+"""One real control plane for the session, one AWS, one operator; a namespace for each test.
 
-    def test_something(kube: KubeClient, namespace: str) -> None: ...
+    def test_something(kube: KubeClient, namespace: str, operator: OperatorProcess) -> None: ...
 
-`cluster` is shared: a test that disturbs it (stops the API server, needs other flags) starts its own
-with `LocalCluster.start()`.
+All three are shared. A test that disturbs one of them starts its own: `LocalCluster.start()`, or
+`private_operator(...)`, which serves the test's namespace alone under a controller class of its own (name
+that class in its stores' `spec.controller`, so that the shared operator leaves them alone).
+
+Everything that the session's operators logged, wrote as status or event, or showed as a metric is
+searched for canaries at the end: a test puts its secret values into stores as `canary("name")`.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keyferry.localcluster import LocalCluster, StreamProgress, binaries
+from keyferry.testing.aws import Administrator, StrictAws
+from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
+from keyferry.testing.leaks import LeakDetector
+from keyferry.testing.operator import OperatorProcess
+from keyferry.testing.tenant import Tenant
+
+ROOT = Path(__file__).resolve().parents[2]
+GROUP = "external-secrets.io/v1"
+KINDS = ("externalsecrets", "secretstores")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,11 +63,130 @@ def kube(cluster: LocalCluster) -> KubeClient:
     return KubeClient(cluster.server, cluster.ca_pem, cluster.token)
 
 
+@pytest.fixture(scope="session")
+def installed(cluster: LocalCluster, kube: KubeClient) -> None:
+    """CRDs, admission policies and RBAC, as the repository ships them."""
+    for folder in ("crds", "deploy/admission"):
+        cluster.kubectl("apply", "-f", str(ROOT / folder))
+    cluster.kubectl("apply", "-f", str(ROOT / "deploy/rbac/rbac.yaml"))
+    eventually(
+        lambda: all(
+            kube.find(path_of(GROUP, plural)) is not None for plural in (*KINDS, "clustersecretstores")
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def leaks() -> Iterator[LeakDetector]:
+    """The session's leak detector. Its findings fail the session's last test."""
+    detector = LeakDetector()
+    yield detector
+    assert [str(finding) for finding in detector.findings] == []
+
+
+@pytest.fixture(scope="session")
+def aws(cluster: LocalCluster) -> Iterator[StrictAws]:
+    """A strict AWS that trusts the cluster's ServiceAccount tokens. Faults are cleared after each test."""
+    with StrictAws() as running:
+        running.administrator().trust_cluster(cluster.issuer, cluster.ca_pem)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def administrator(aws: StrictAws) -> Administrator:
+    """One who may do everything in AWS."""
+    return aws.administrator()
+
+
 @pytest.fixture
-def namespace(kube: KubeClient, request: pytest.FixtureRequest) -> Iterator[str]:
+def clean_aws(aws: StrictAws) -> Iterator[StrictAws]:
+    """The AWS for a test that orders faults: they end with it."""
+    aws.control.reset_calls()
+    yield aws
+    aws.control.clear_faults()
+    aws.control.outage("none")
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(cluster: LocalCluster, installed: None) -> Path:
+    """Who the operator is: its ServiceAccount with the RBAC that it ships with, and nothing more."""
+    return cluster.service_account_kubeconfig("keyferry", "keyferry")
+
+
+@pytest.fixture(scope="session")
+def operator(operator_kubeconfig: Path, aws: StrictAws, leaks: LeakDetector) -> Iterator[OperatorProcess]:
+    """The operator that serves all namespaces, for tests that do not disturb it."""
+    process = OperatorProcess(operator_kubeconfig, aws.environment, ["--loglevel=debug"])
+    with process.start():
+        yield process
+        leaks.look("metrics of the shared operator", process.metrics())
+    leaks.look("log of the shared operator", process.log)
+    assert "a bug in Keyferry" not in process.log
+
+
+@pytest.fixture
+def private_operator(
+    operator_kubeconfig: Path, aws: StrictAws, namespace: str, leaks: LeakDetector
+) -> Iterator[Callable[..., OperatorProcess]]:
+    """Starts operators of the test's own; they end with it.
+
+    `private_operator(*flags, kubeconfig=…, environment=…, wait=…)`: class `private`, this namespace only.
+    """
+    started: list[OperatorProcess] = []
+
+    def start(
+        *flags: str,
+        kubeconfig: Path | None = None,
+        environment: dict[str, str] | None = None,
+        wait: bool = True,
+    ) -> OperatorProcess:
+        own = ["--controller-class=private", f"--namespace={namespace}", "--loglevel=debug"]
+        process = OperatorProcess(
+            kubeconfig or operator_kubeconfig, aws.environment | (environment or {}), [*own, *flags]
+        )
+        started.append(process)
+        return process.start(wait=wait)
+
+    yield start
+    for process in started:
+        if process.exit_code is None:
+            process.stop()
+        leaks.look(f"log of a private operator in {namespace}", process.log)
+        assert "a bug in Keyferry" not in process.log
+
+
+@pytest.fixture
+def namespace(kube: KubeClient, request: pytest.FixtureRequest, leaks: LeakDetector) -> Iterator[str]:
     """A namespace of the test's own; deleted afterwards, without waiting for its end."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].strip("-")
     name = f"{words}-{secrets.token_hex(3)}"
     kube.post("/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
+    look_for_leaks(kube, leaks, name)
     kube.delete(path_of("v1", "namespaces", name=name))
+
+
+@pytest.fixture
+def tenant(kube: KubeClient, namespace: str) -> Tenant:
+    """One who works in the test's namespace."""
+    return Tenant(kube, namespace)
+
+
+def look_for_leaks(kube: KubeClient, leaks: LeakDetector, namespace: str) -> None:
+    """Search what the operator says of the namespace's objects: statuses, events, metadata of Secrets."""
+    for event in kube.list(path_of("v1", "events", namespace=namespace)):
+        leaks.look(f"event in {namespace}", event)
+    for plural in KINDS:
+        for thing in _listed(kube, plural, namespace):
+            leaks.look(
+                f"status of {plural} {thing['metadata']['name']} in {namespace}", thing.get("status") or {}
+            )
+    for secret in kube.list(path_of("v1", "secrets", namespace=namespace)):
+        leaks.look(f"metadata of Secret {secret['metadata']['name']} in {namespace}", secret["metadata"])
+
+
+def _listed(kube: KubeClient, plural: str, namespace: str) -> list[dict[str, Any]]:
+    try:
+        return list(kube.list(path_of(GROUP, plural, namespace=namespace)))
+    except Exception:  # the kinds are not installed in every session
+        return []

@@ -19,6 +19,7 @@ from keyferry.testing.kubeclient import KubeClient, Object, path_of
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests/unit/api/samples"
 API = "external-secrets.io/v1"
+CRDS = ["externalsecrets.external-secrets.io", "secretstores.external-secrets.io"]
 POLICIES = ["externalsecrets.keyferry.io", "secretstores.keyferry.io"]
 FOREIGN = (
     "namespace should either be empty or match the namespace of the SecretStore for a namespaced SecretStore"
@@ -30,12 +31,17 @@ ENTRY = {"secretKey": "password", "remoteRef": {"key": "db"}}
 def client(cluster: LocalCluster, kube: KubeClient) -> Iterator[KubeClient]:
     """A client, once the API server follows the policies: it reads them a moment after they are there."""
     cluster.kubectl("apply", "-f", str(ROOT / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "externalsecrets.external-secrets.io")
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "secretstores.external-secrets.io")
+    eventually(lambda: all(_established(kube, name) for name in CRDS))
     cluster.kubectl("apply", "-f", str(ROOT / "deploy/admission"))
     eventually(lambda: POLICIES[0] in _refusal(kube, _external_secret({"data": [ENTRY, ENTRY]}), "default"))
     eventually(lambda: POLICIES[1] in _refusal(kube, _store(_foreign_aws()), "default"))
     return kube
+
+
+def _established(kube: KubeClient, name: str) -> bool:
+    definition = kube.get(path_of("apiextensions.k8s.io/v1", "customresourcedefinitions", name=name))
+    conditions = {entry["type"]: entry["status"] for entry in definition["status"]["conditions"] or []}
+    return conditions.get("Established") == "True"
 
 
 def _external_secret(spec: Any) -> Object:

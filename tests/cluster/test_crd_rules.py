@@ -10,6 +10,7 @@ import pytest
 
 from keyferry.errors import KubeInvalid
 from keyferry.localcluster import LocalCluster
+from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +32,14 @@ LONG_NAME = "a" * 254
 @pytest.fixture(scope="session")
 def client(cluster: LocalCluster, kube: KubeClient) -> Iterator[KubeClient]:
     cluster.kubectl("apply", "-f", str(ROOT / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", *CRDS)
+    eventually(lambda: all(_established(kube, name) for name in CRDS))
     return kube
+
+
+def _established(kube: KubeClient, name: str) -> bool:
+    definition = kube.get(path_of("apiextensions.k8s.io/v1", "customresourcedefinitions", name=name))
+    conditions = {entry["type"]: entry["status"] for entry in definition["status"]["conditions"] or []}
+    return conditions.get("Established") == "True"
 
 
 def create(client: KubeClient, namespace: str, kind: str, spec: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from keyferry.localcluster import LocalCluster
+from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 
 ROOT = Path(__file__).parents[2]
@@ -25,11 +26,17 @@ AWS = {"service": "SecretsManager", "region": "eu-central-1"}
 
 
 @pytest.fixture(scope="session")
-def applied(cluster: LocalCluster) -> Iterator[str]:
+def applied(cluster: LocalCluster, kube: KubeClient) -> Iterator[str]:
     """Our definitions, by client-side apply; what kubectl says."""
     said = cluster.kubectl("apply", "-f", str(ROOT / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", *CRDS)
+    eventually(lambda: all(_established(kube, name) for name in CRDS))
     return said
+
+
+def _established(kube: KubeClient, name: str) -> bool:
+    definition = kube.get(path_of("apiextensions.k8s.io/v1", "customresourcedefinitions", name=name))
+    conditions = {entry["type"]: entry["status"] for entry in definition["status"]["conditions"] or []}
+    return conditions.get("Established") == "True"
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def test_client_side_apply_installs_all_kinds(applied, kube):
 
     for name, definition in definitions.items():
         assert f"customresourcedefinition.apiextensions.k8s.io/{name}" in applied
-        conditions = {entry["type"]: entry["status"] for entry in definition["status"]["conditions"]}
+        conditions = {entry["type"]: entry["status"] for entry in definition["status"]["conditions"] or []}
         assert conditions == {"NamesAccepted": "True", "Established": "True"}
         last_applied = definition["metadata"]["annotations"][
             "kubectl.kubernetes.io/last-applied-configuration"
@@ -78,7 +85,7 @@ def test_applying_again_changes_nothing(applied, cluster):
 def test_schemas_are_structural_and_complain_of_nothing(applied, kube):
     for name in CRDS:
         definition = kube.get(path_of("apiextensions.k8s.io/v1", "customresourcedefinitions", name=name))
-        types = {entry["type"] for entry in definition["status"]["conditions"]}
+        types = {entry["type"] for entry in definition["status"]["conditions"] or []}
 
         assert "NonStructuralSchema" not in types
         assert "KubernetesAPIApprovalPolicyConformant" not in types

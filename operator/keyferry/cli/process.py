@@ -22,6 +22,7 @@ from keyferry.api import names
 from keyferry.cli.hardening import harden
 from keyferry.cli.probes import Endpoints, Health, told
 from keyferry.clock import SystemClock
+from keyferry.core.addresses import AddressPolicy
 from keyferry.errors import KeyferryError, KubeError
 from keyferry.kube.access import KubeAccess
 from keyferry.kube.client import KubeApi
@@ -150,6 +151,7 @@ class Process:
                 secret_stores=options.enable_secret_store_reconciler,
                 cluster_stores=options.enable_cluster_store_reconciler,
                 refresh_status_every=timedelta(seconds=options.refresh_status_interval),
+                addresses=AddressPolicy(options.allow_address),
             ),
             clock=SystemClock(),
             api=api,

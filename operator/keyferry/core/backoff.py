@@ -33,7 +33,7 @@ def retry_delay(error: KeyferryError, failures: int, interval_s: float, spread: 
     Args:
         error: why the last try failed.
         failures: tries in a row that failed, this one included.
-        interval_s: refreshInterval; 0 counts as an hour here.
+        interval_s: refreshInterval; 0 or less counts as an hour here.
         spread: a random number from 0 to 1.
     """
     if error.retry.kind is RetryKind.ON_CHANGE:
@@ -42,13 +42,13 @@ def retry_delay(error: KeyferryError, failures: int, interval_s: float, spread: 
         return 0.0
     free = isinstance(error, KubeError | NotReadyError)
     pause: float = min(LONGEST_FREE_S if free else LONGEST_S, FIRST_S * 2.0 ** min(failures - 1, 16))
+    least = 0.0
+    if error.retry.kind is RetryKind.AFTER and error.retry.seconds > 0:
+        least = pause = error.retry.seconds  # the other side's word; "after 0 seconds" says nothing
     if not free and failures >= PATIENCE:
-        pause = max(pause, interval_s or DEFAULT_INTERVAL_S)
-        return pause * (1 + JITTER * spread)  # never sooner than the interval
-    if error.retry.kind is RetryKind.AFTER:
-        # Not sooner than the other side said; spread so that not all come back at the same instant.
-        return max(error.retry.seconds, min(pause, error.retry.seconds)) * (1 + JITTER * spread)
-    return pause * (1 - JITTER * spread)
+        least = pause = max(pause, interval_s if interval_s > 0 else DEFAULT_INTERVAL_S)
+    # Spread so that not all come back at the same instant; never sooner than there is a bound.
+    return pause * (1 + JITTER * spread) if least else pause * (1 - JITTER * spread)
 
 
 def refresh_delay(interval_s: float, spread: float) -> float:

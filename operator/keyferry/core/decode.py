@@ -9,21 +9,15 @@ from typing import Final
 from keyferry.errors import RenderError
 from keyferry.secretdata import SecretBytes
 
-
-def _padded(letters: str) -> re.Pattern[bytes]:
-    """What RFC 4648 calls well-formed, padding required, over the alphabet whose last letters are given."""
-    one = f"[A-Za-z0-9{letters}]"
-    return re.compile(f"(?:{one}{{4}})*(?:{one}{{2}}==|{one}{{3}}=)?".encode())
-
-
-_STANDARD: Final = _padded("+/")
-_URL_SAFE: Final = _padded(r"\-_")
+_STANDARD: Final = re.compile(rb"[A-Za-z0-9+/]*+={0,2}")
+_URL_SAFE: Final = re.compile(rb"[A-Za-z0-9\-_]*+={0,2}")
+"""The alphabets of RFC 4648; whether the padding is right, the length tells."""
 
 
 def _base64(value: bytes, alphabet: re.Pattern[bytes]) -> bytes | None:
-    """The decoded bytes, or None. Line breaks are skipped, as Go's decoders do."""
+    """The decoded bytes, or None. Padding is required and line breaks are skipped, as Go's decoders do."""
     text = value.replace(b"\r", b"").replace(b"\n", b"")
-    if alphabet.fullmatch(text) is None:
+    if len(text) % 4 or alphabet.fullmatch(text) is None:
         return None
     return base64.urlsafe_b64decode(text) if alphabet is _URL_SAFE else base64.b64decode(text)
 

@@ -134,6 +134,8 @@ def plan_write(owner: Owner, target: Target, existing: ExistingSecret | None, da
         OwnershipError: another ExternalSecret, or for policy Owner another controller, owns the Secret.
         RenderError: the data is larger than a Secret may be.
     """
+    if target.creation_policy == "None":
+        return _plan(owner, target, Action.NOTHING, "creationPolicy is None")
     if existing is None:
         if target.creation_policy not in _CREATES:
             return _plan(owner, target, Action.WAIT, "no Secret to merge with")
@@ -314,7 +316,6 @@ def _wanted_owner_references(
     others = [r for r in references if not _is_same_owner(r, owner)]
     if target.creation_policy != "Owner":
         return others if controller is not None and _is_same_owner(controller, owner) else references
-    ours = _owner_reference(owner)
-    if len(others) == len(references):
-        return [*references, ours]
-    return [ours if _is_same_owner(r, owner) else r for r in references]
+    # In the place of our first reference, if there is one; the API server takes only one controller.
+    place = next((i for i, r in enumerate(references) if _is_same_owner(r, owner)), len(others))
+    return [*others[:place], _owner_reference(owner), *others[place:]]

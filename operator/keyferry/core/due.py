@@ -47,15 +47,13 @@ class Due:
 
 def refresh_due(state: RefreshState, now: datetime) -> Due:
     """Decide about a refresh at `now`."""
-    if state.policy == "CreatedOnce":
-        if not state.synced:
-            return Due(now=True, why="never synced")
-        return Due(now=False, why="refreshPolicy is CreatedOnce")
-    if state.policy == "OnChange":
-        if state.synced != state.current:
-            return Due(now=True, why="the ExternalSecret changed")
-        return Due(now=False, why="refreshPolicy is OnChange")
-    return _periodic(state, now)
+    if state.policy not in ("CreatedOnce", "OnChange"):
+        return _periodic(state, now)
+    if not state.synced or state.refreshed_at is None:
+        return Due(now=True, why="never synced")
+    if state.policy == "OnChange" and state.synced != state.current:
+        return Due(now=True, why="the ExternalSecret changed")
+    return Due(now=False, why=f"refreshPolicy is {state.policy}")
 
 
 def _periodic(state: RefreshState, now: datetime) -> Due:

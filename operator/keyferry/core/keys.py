@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from keyferry.errors import RenderError
 
-MAX_KEY_CHARS: Final = 253
+MAX_KEY_BYTES: Final = 253
 V = TypeVar("V")
 
 
@@ -61,7 +61,7 @@ def validate_keys(values: Mapping[str, V]) -> dict[str, V]:
         RenderError: a key has characters that a Secret key cannot have, or is too long.
     """
     for key in values:
-        if len(key) > MAX_KEY_CHARS or not all(map(_allowed, key)):
+        if len(key.encode()) > MAX_KEY_BYTES or not all(map(_allowed, key)):
             raise RenderError(
                 f"invalid secret keys: {key[:80]!r} (allowed: letters, digits, '-', '_', '.', at most 253)",
                 hint="Use rewrite or conversionStrategy to change keys",

@@ -27,8 +27,10 @@ def owned_fields(managed_fields: Iterable[Mapping[str, Any]], manager: str) -> O
     labels: set[str] = set()
     annotations: set[str] = set()
     for entry in managed_fields:
+        if not isinstance(entry, Mapping) or entry.get("manager") != manager:
+            continue
         fields = entry.get("fieldsV1")
-        if entry.get("manager") != manager or not isinstance(fields, dict):
+        if not isinstance(fields, dict):
             continue
         data |= _names(fields.get("f:data"))
         metadata = fields.get("f:metadata")

@@ -7,17 +7,23 @@ null gives nothing, everything else keeps its text as stored (`1.50` stays `1.50
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from keyferry import gjson
 from keyferry.errors import PropertyNotFound, RemoteSecretNotFound, RenderError
+from keyferry.gjson.scan import entries
+from keyferry.gjson.validate import is_valid
 from keyferry.secretdata import SecretBytes, SecretData
 
 _MAX_NAMED_KEYS: Final = 20
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _STRING: Final = msgspec.json.Decoder(str)
+_SPACE: Final = b" \t\r\n"
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
 def select_value(
@@ -70,23 +76,24 @@ def select_map(value: SecretBytes) -> SecretData:
     Raises:
         RenderError: the value is not a JSON object.
     """
+    text = value.reveal()
+    found: Mapping[str, msgspec.Raw | bytes] | None
     try:
-        entries = _OBJECT.decode(value.reveal())
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        entries = _lenient_object(value.reveal())
-    return SecretData({key: _entry_bytes(bytes(raw)) for key, raw in (entries or {}).items()})
+        found = _OBJECT.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = _lenient_object(text)
+    return SecretData({key: _entry_bytes(bytes(raw)) for key, raw in (found or {}).items()})
 
 
-def _lenient_object(text: bytes) -> dict[str, msgspec.Raw] | None:
-    """Once more with invalid UTF-8 replaced, as Go's JSON decoder does, before giving up."""
-    try:
-        decoded: dict[str, msgspec.Raw] | None = _OBJECT.decode(text.decode("utf-8", "replace"))
-    except msgspec.DecodeError:
+def _lenient_object(text: bytes) -> dict[str, bytes]:
+    """The same for what Go's JSON decoder takes and ours does not: invalid UTF-8, half surrogate pairs, depth."""
+    text = text.strip(_SPACE)
+    if not text.startswith(b"{") or not is_valid(text):
         raise RenderError(
             "its value is not a JSON object, which extract needs",
             hint="Use data with remoteRef to take the value as it is",
-        ) from None
-    return decoded
+        )
+    return {_unquoted(quoted): value.raw for quoted, _, value in entries(text)}
 
 
 def _entry_bytes(raw: bytes) -> bytes:
@@ -96,7 +103,11 @@ def _entry_bytes(raw: bytes) -> bytes:
         return raw
     try:
         return _STRING.decode(raw).encode()
-    except (msgspec.DecodeError, UnicodeError):
-        # A lone surrogate escape, which Go turns into U+FFFD.
-        text: str = json.loads(raw.decode("utf-8", "replace"))
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _unquoted(raw).encode()
+
+
+def _unquoted(raw: bytes) -> str:
+    """The text of a JSON string. Each byte that is no UTF-8, and each half of a surrogate pair, is U+FFFD."""
+    text: str = json.loads(raw.decode("utf-8", "surrogateescape"))
+    return _SURROGATES.sub("\ufffd", text)

@@ -168,38 +168,53 @@ def assemble(answers: Sequence[Answered], deletion_policy: str) -> Assembled:
     absent: list[Question] = []
     failures: list[KeyferryError] = []
     for answered in answers:
-        try:
-            data.update(_entry(answered))
-        except RemoteSecretNotFound as error:
-            if deletion_policy == "Retain":
-                failures.append(_told(error, answered))
-            else:
-                absent.append(answered.question)
-        except KeyferryError as error:
-            failures.append(_told(error, answered))
+        entry = _entry(answered)
+        if not isinstance(entry, KeyferryError):
+            data.update(entry)
+        elif isinstance(entry, RemoteSecretNotFound) and deletion_policy != "Retain":
+            absent.append(answered.question)
+        else:
+            place = f"error processing {answered.question.where}, err: {answered.store}"
+            failures.append(entry.within(place))
     if failures:
-        first = failures[0]
-        if len(failures) > 1:
-            first = first.within(f"{len(failures)} entries failed, the first")
-        raise first
+        raise _together(failures)
     return Assembled(SecretData(data), tuple(absent))
 
 
-def _told(error: KeyferryError, answered: Answered) -> KeyferryError:
-    return error.within(f"error processing {answered.question.where}, err: {answered.store}")
+def _together(failures: list[KeyferryError]) -> KeyferryError:
+    """The first failure, and how many there are. Takes the list's content.
+
+    A list that stayed in the raising frame would form a cycle with the error, and values would stay in
+    memory until the garbage collector comes by.
+    """
+    first, count = failures[0], len(failures)
+    failures.clear()
+    return first.within(f"{count} entries failed, the first") if count > 1 else first
 
 
-def _entry(answered: Answered) -> Mapping[str, SecretBytes]:
-    """The keys and values that one entry gives.
+def _entry(answered: Answered) -> Mapping[str, SecretBytes] | KeyferryError:
+    """The keys and values that one entry gives, or why it gives none.
 
-    Raises:
-        KeyferryError: the read failed, or the value is not what the entry needs.
+    A store's failure is passed on and never raised: it is shared by all who asked, and each raise would
+    add to its traceback, and keep the values alive that the frames hold.
     """
     if isinstance(answered.value, KeyferryError):
-        raise answered.value
+        return answered.value
+    try:
+        return _selected(answered, answered.value)
+    except KeyferryError as error:
+        return error
+
+
+def _selected(answered: Answered, raw: SecretBytes) -> Mapping[str, SecretBytes]:
+    """The keys and values that one entry takes from a store's answer.
+
+    Raises:
+        KeyferryError: the value is not what the entry needs.
+    """
     remote, key = answered.question.remote, answered.question.secret_key
     selected = select_value(
-        answered.value,
+        raw,
         remote.property,
         literal_first=answered.literal_first,
         missing_is_absent=answered.missing_is_absent,

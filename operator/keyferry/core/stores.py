@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from keyferry.api import names
-from keyferry.api.meta import LabelSelector, NamespacedReference
+from keyferry.api.meta import LabelSelector, LabelSelectorRequirement, NamespacedReference
+from keyferry.api.model import Model
+from keyferry.api.references import find_references
 from keyferry.api.secret_store import ClusterSecretStoreCondition, SecretStoreSpec
 from keyferry.errors import ForbiddenError, SpecError
 
@@ -56,8 +58,10 @@ def _lets_in(
 def _matches(pattern: str, text: str) -> bool:
     import re2  # only stores with regular expressions pay for it
 
+    options = re2.Options()
+    options.log_errors = False  # it would write to standard error, past our log
     try:
-        return re2.search(pattern, text) is not None
+        return re2.search(pattern, text, options) is not None
     except re2.error:
         raise SpecError(f"spec.conditions: {pattern[:80]!r} is not a valid RE2 regular expression") from None
 
@@ -66,59 +70,66 @@ def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
     """Whether a label selector takes an object with these labels; an empty selector takes every one.
 
     Raises:
-        SpecError: an operator is unknown.
+        SpecError: a requirement is malformed, even if others decide already: a malformed NotIn would let
+            everybody in.
     """
+    for requirement in selector.match_expressions:
+        _check_requirement(requirement)
     if any(labels.get(key) != value for key, value in selector.match_labels.items()):
         return False
-    return all(
-        _meets(requirement.key, requirement.operator, requirement.values, labels)
-        for requirement in selector.match_expressions
-    )
+    return all(_meets(requirement, labels) for requirement in selector.match_expressions)
 
 
-def _meets(key: str, operator: str, values: Iterable[str], labels: Mapping[str, str]) -> bool:
-    if operator == "In":
-        return key in labels and labels[key] in values
-    if operator == "NotIn":
-        return key not in labels or labels[key] not in values
-    if operator == "Exists":
-        return key in labels
-    if operator == "DoesNotExist":
-        return key not in labels
-    raise SpecError(f"a label selector has the unknown operator {operator!r}")
+_COMPARING: Final = ("In", "NotIn")
 
 
-def check_references(block: Any, store_namespace: str) -> None:
+def _check_requirement(requirement: LabelSelectorRequirement) -> None:
+    operator = requirement.operator
+    if operator not in (*_COMPARING, "Exists", "DoesNotExist"):
+        raise SpecError(f"a label selector has the unknown operator {operator[:80]!r}")
+    if (operator in _COMPARING) != bool(requirement.values):
+        must = "must" if operator in _COMPARING else "must not"
+        raise SpecError(
+            f"a label selector with operator {operator} {must} have values (key {requirement.key[:80]!r})"
+        )
+
+
+def _meets(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+    key = requirement.key
+    if requirement.operator == "In":
+        return key in labels and labels[key] in requirement.values
+    if requirement.operator == "NotIn":
+        return key not in labels or labels[key] not in requirement.values
+    return (key in labels) is (requirement.operator == "Exists")
+
+
+def check_references(block: Any, store_namespace: str, path: str = "spec.provider") -> None:
     """Check that a namespaced store's references stay in its namespace.
 
     Args:
         block: the typed provider block.
         store_namespace: empty for a ClusterSecretStore, whose references may go anywhere.
+        path: where the block stands in the store, for the error.
 
     Raises:
         ForbiddenError: one does not; the message names the field.
     """
     if not store_namespace:
         return
-    for path, reference in references(block):
+    for place, reference in references(block, path):
         if reference.namespace not in ("", store_namespace):
             raise ForbiddenError(
-                f'{path}.namespace is "{reference.namespace}": namespace should either be empty or match the '
+                f'{place}.namespace is "{reference.namespace}": namespace should either be empty or match the '
                 "namespace of the SecretStore for a namespaced SecretStore",
                 hint="Use a ClusterSecretStore, or keep the object in the store's namespace",
             )
 
 
 def references(block: Any, path: str = "spec.provider") -> Iterable[tuple[str, NamespacedReference]]:
-    """All references in a typed block that may name a namespace, with the path of each."""
-    if isinstance(block, NamespacedReference):
-        yield path, block
-    if hasattr(block, "__struct_fields__"):
-        for wire, name in zip(block.__struct_encode_fields__, block.__struct_fields__, strict=True):
-            yield from references(getattr(block, name), f"{path}.{wire}")
-    elif isinstance(block, tuple | list):
-        for index, item in enumerate(block):
-            yield from references(item, f"{path}[{index}]")
+    """All references in a typed block that may name a namespace, with the path of each; none in an untyped one."""
+    if isinstance(block, Model):
+        for inner, reference in find_references(block):
+            yield f"{path}.{inner}", reference
 
 
 def effective_namespace(reference: NamespacedReference, store_namespace: str, referent: str) -> str:

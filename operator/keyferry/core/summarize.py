@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
@@ -37,6 +38,7 @@ STORE_NO_CLIENT = "unable to create client"
 STORE_REFUSED = "unable to validate store"
 
 _PAUSED_REASON = "Paused"
+C = TypeVar("C", bound=Condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,7 @@ def external_secret_status(
 ) -> ExternalSecretStatus:
     """The status after a reconcile. Equal to `before` where nothing is new."""
     ready = _condition(_ready(before), outcome, generation, now)
-    others = tuple(condition for condition in before.conditions if condition.type != c.READY)
-    status = msgspec.structs.replace(before, conditions=(*others, ready))
+    status = msgspec.structs.replace(before, conditions=_with_ready(before.conditions, ready))
     if outcome.refreshed_at is not None:
         status = msgspec.structs.replace(
             status,
@@ -99,6 +100,13 @@ def external_secret_status(
     if outcome.binding is not None:
         status = msgspec.structs.replace(status, binding=LocalObjectReference(name=outcome.binding))
     return status
+
+
+def _with_ready(conditions: tuple[C, ...], ready: C) -> tuple[C, ...]:
+    """The conditions with this Ready in the place of the old one; the others as they are."""
+    place = next((i for i, condition in enumerate(conditions) if condition.type == c.READY), len(conditions))
+    others = tuple(condition for condition in conditions if condition.type != c.READY)
+    return (*others[:place], ready, *others[place:])
 
 
 def _ready(status: ExternalSecretStatus) -> ExternalSecretCondition | None:
@@ -125,9 +133,8 @@ def paused_status(before: ExternalSecretStatus, now: datetime) -> ExternalSecret
         return msgspec.structs.replace(before, conditions=(*before.conditions, paused))
     if MESSAGE_PAUSED in ready.message:
         return before
-    said = msgspec.structs.replace(ready, message=one_line(f"{ready.message}; {MESSAGE_PAUSED}", 2048))
-    others = tuple(condition for condition in before.conditions if condition.type != c.READY)
-    return msgspec.structs.replace(before, conditions=(*others, said))
+    said = msgspec.structs.replace(ready, message=f"{one_line(ready.message)}; {MESSAGE_PAUSED}")
+    return msgspec.structs.replace(before, conditions=_with_ready(before.conditions, said))
 
 
 def resumed_status(before: ExternalSecretStatus) -> ExternalSecretStatus:
@@ -135,13 +142,11 @@ def resumed_status(before: ExternalSecretStatus) -> ExternalSecretStatus:
     ready = _ready(before)
     if ready is None or MESSAGE_PAUSED not in ready.message:
         return before
-    message = ready.message.removesuffix(MESSAGE_PAUSED).removesuffix("; ")
-    others = tuple(condition for condition in before.conditions if condition.type != c.READY)
     if ready.reason == _PAUSED_REASON:
+        others = tuple(condition for condition in before.conditions if condition.type != c.READY)
         return msgspec.structs.replace(before, conditions=others)
-    return msgspec.structs.replace(
-        before, conditions=(*others, msgspec.structs.replace(ready, message=message))
-    )
+    said = msgspec.structs.replace(ready, message=ready.message.removesuffix(f"; {MESSAGE_PAUSED}"))
+    return msgspec.structs.replace(before, conditions=_with_ready(before.conditions, said))
 
 
 def _condition(
@@ -167,7 +172,7 @@ def only_refresh_time_changed(before: ExternalSecretStatus, after: ExternalSecre
 def refresh_time_is_stale(before: ExternalSecretStatus, now: datetime, limit: timedelta) -> bool:
     """Whether the refresh time in the status is older than `limit`, so that writing it alone pays."""
     written = parse_timestamp(before.refresh_time)
-    return written is None or now - written >= limit
+    return written is None or abs(now - written) >= limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,5 +217,4 @@ def store_status(
         last_transition_time=kept or timestamp(now),
         observed_generation=generation,
     )
-    others = tuple(condition for condition in before.conditions if condition.type != c.READY)
-    return SecretStoreStatus(capabilities=capabilities, conditions=(*others, ready))
+    return SecretStoreStatus(capabilities=capabilities, conditions=_with_ready(before.conditions, ready))

@@ -159,7 +159,7 @@ def _fromstr(json: bytes, _argument: bytes, _work: Work) -> bytes:
     return parse(json).text() if is_valid(json) else b""
 
 
-def _group(json: bytes, _argument: bytes, _work: Work) -> bytes:
+def _group(json: bytes, _argument: bytes, work: Work) -> bytes:
     value = parse(json)
     if not is_object(value):
         return b""
@@ -167,6 +167,7 @@ def _group(json: bytes, _argument: bytes, _work: Work) -> bytes:
     for key, _, member in entries(value.raw):
         if is_array(member):
             for position, element in enumerate(elements(member.raw)):
+                work.spend(len(key))
                 if position == len(groups):
                     groups.append([])
                 groups[position].append(b"%b:%b" % (key, element.raw))

@@ -30,6 +30,7 @@ _NUMBER_RANK: Final = 2
 _STRING_RANK: Final = 3
 _LEAST_ROOM: Final = 3
 _ITEM_COST: Final = 16
+_SORT_COST: Final = 2
 
 
 @dataclass(slots=True)
@@ -82,23 +83,17 @@ class _Layout:
         match = _VALUE.match(self.json, at)
         if match is None:
             return len(self.json)
-        kind = match.lastgroup or ""
-        word = _WORDS.get(kind)
-        if word is not None:
-            # The word's length counts, whatever follows its first letter.
-            self.out += word
-            return match.start(kind) + len(word)
-        if kind != "open":
-            self.out += match[kind]
-            return match.end()
-        at = match.end()
-        if match["open"] == b"[":
+        text, at = _token(match)
+        if match["open"] is None:
+            self.out += text
+            return at
+        if text == b"[":
             single, end = self._single_line(at, line)
             if single is not None:
                 self.out += single
                 return end
         self.work.descend()
-        end = self._composite(match["open"], at, level)
+        end = self._composite(text, at, level)
         self.work.ascend()
         return end
 
@@ -159,29 +154,24 @@ class _Layout:
         items = [0]  # of each array that is open
         while items and len(out) <= room:
             item = _ELEMENT.match(self.json, at)
-            at = len(self.json) if item is None else item.end()
-            if item is None:
-                break
-            if item[0].endswith(b"]"):
+            if item is not None and item[0].endswith(b"]"):
                 out += b"]"
                 items.pop()
+                at = item.end()
                 continue
-            if items[-1]:
+            if items[-1] and item is not None:
                 out += b", "
             items[-1] += 1
-            match = _VALUE.match(self.json, at - 1)
-            at = len(self.json) if match is None else match.end()
+            match = item and _VALUE.match(self.json, item.end() - 1)
             if match is None:
+                at = len(self.json)
                 break
-            kind = match.lastgroup or ""
-            if match["open"] == b"{":
-                return None, at
-            if match["open"]:
+            text, at = _token(match)
+            if text == b"{":
+                room = 0
+            elif text == b"[":
                 items.append(0)
-            word = _WORDS.get(kind)
-            if word is not None:
-                at = match.start(kind) + len(word)
-            out += word or match[kind]
+            out += text
         self.work.spend(at - begin)
         return (bytes(out), at) if len(out) <= room else (None, at)
 
@@ -189,6 +179,7 @@ class _Layout:
         """Put the members into the order of their keys; those of one key into the order of their values."""
         if not members:
             return
+        self.work.spend(_SORT_COST * (len(self.out) - members[0].begin))
         order = sorted(members, key=self._rank)
         parts = [bytes(self.out[member.begin : member.end]) for member in order]
         self.out[members[0].begin :] = b",\n".join(parts)
@@ -201,6 +192,14 @@ class _Layout:
         if rank == _NUMBER_RANK:
             return _meaning(member.key), rank, parse_float(value)
         return _meaning(member.key), rank, _meaning(value) if rank == _STRING_RANK else value
+
+
+def _token(match: re.Match[bytes]) -> tuple[bytes, int]:
+    """What to write for a match of `_VALUE`, and where it ends in the text."""
+    kind = match.lastgroup or ""
+    word = _WORDS.get(kind)
+    # A word's length counts, whatever follows its first letter.
+    return (match[kind], match.end()) if word is None else (word, match.start(kind) + len(word))
 
 
 def _meaning(string: bytes) -> bytes:

@@ -1,7 +1,10 @@
 """Values inside a JSON text, found without parsing what lies around them, and without recursion.
 
 The text may be broken. gjson reads over everything that cannot start what it looks for, so that each
-pattern here begins with what is read over. All patterns are possessive: none ever goes back.
+pattern here begins with what is read over. All patterns are possessive, so that none ever goes back.
+
+Beware: CPython before 3.11.5 takes text as matched that a possessive *group* had consumed before it failed
+(gh-106052). A group may be possessive only where that cannot be noticed, as in `STRING_BODY`.
 """
 
 from __future__ import annotations

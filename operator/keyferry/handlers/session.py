@@ -41,8 +41,7 @@ def kopf_session(config: ClusterConfig, progress: Callable[[str], None]) -> kopf
         connector=aiohttp.TCPConnector(limit=0, ssl=tls if tls is not None else True),
         headers=headers,
         middlewares=(authorize,),
-        proxy=config.proxy,
-        trust_env=True,
+        proxy=config.proxy_url(),
     )
     return kopf.AiohttpSession(
         server=config.server, aiohttp_session=session, default_namespace=config.namespace

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from keyferry.errors import KubeNotFound
+from keyferry.errors import ForbiddenError, KubeError, KubeNotFound
 from keyferry.kube.client import KubeApi
 from keyferry.kube.watch import ObjectMeta
 from keyferry.ports import BoundToken, SecretObject, ServiceAccountObject
@@ -35,6 +35,18 @@ class _Bare(msgspec.Struct):
 
 _TOKEN: Final = msgspec.json.Decoder(_TokenRequest)
 _BARE: Final = msgspec.json.Decoder(_Bare)
+WELL_KNOWN_AUDIENCES: Final = frozenset(
+    scheme + host
+    for scheme in ("", "https://")
+    for host in (
+        "api",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    )
+)
+"""Audiences that API servers usually accept, for the case that this one's cannot be learnt."""
 MIN_TOKEN_LIFETIME_S: Final = 600
 """The API server issues no shorter ones (TokenRequest API)."""
 
@@ -48,6 +60,7 @@ class KubeAccess:
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
+        self._api_audiences: frozenset[str] | None = None
 
     async def read_secret(self, namespace: str, name: str) -> SecretObject:
         """See `ports.ClusterAccess.read_secret`."""
@@ -90,7 +103,15 @@ class KubeAccess:
     async def request_token(
         self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
     ) -> BoundToken:
-        """See `ports.ClusterAccess.request_token`."""
+        """See `ports.ClusterAccess.request_token`.
+
+        A token that the API server itself would accept is never asked for: it would let a store act as
+        the ServiceAccount.
+
+        Raises:
+            ForbiddenError: an audience is the API server's.
+        """
+        await self._check_audiences(audiences)
         spec = {"audiences": list(audiences), "expirationSeconds": max(lifetime_s, MIN_TOKEN_LIFETIME_S)}
         body = await self._api.request(
             "POST",
@@ -99,3 +120,26 @@ class KubeAccess:
         )
         status = _TOKEN.decode(body).status
         return BoundToken(SecretBytes(status.token), status.expiration_timestamp)
+
+    async def _check_audiences(self, audiences: Sequence[str]) -> None:
+        if not audiences:
+            # The API server would put in its own.
+            raise ForbiddenError("a ServiceAccount token without an audience is not given to a store")
+        if self._api_audiences is None:
+            self._api_audiences = WELL_KNOWN_AUDIENCES | await self._own_audiences()
+        for audience in audiences:
+            if audience in self._api_audiences:
+                raise ForbiddenError(
+                    f'audience "{audience[:200]}" is the API server\'s own: a token for it is not given to a store',
+                    hint="Remove it from serviceAccountRef.audiences and from the ServiceAccount's annotations",
+                )
+
+    async def _own_audiences(self) -> frozenset[str]:
+        """What this API server accepts: its issuer, and the audiences of the token that we use ourselves."""
+        found = set(self._api.token_audiences())
+        try:
+            discovery = orjson.loads(await self._api.request("GET", "/.well-known/openid-configuration"))
+        except KubeError:
+            return frozenset(found)  # discovery may be switched off; the names below still hold
+        issuer = discovery.get("issuer") if isinstance(discovery, dict) else None
+        return frozenset(found | ({issuer} if isinstance(issuer, str) else set()))

@@ -8,13 +8,16 @@ they retry by their own schedule.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import urllib.parse
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import aiohttp
 import msgspec
 import orjson
+from yarl import URL
 
 from keyferry import __version__
 from keyferry.errors import (
@@ -99,10 +102,20 @@ class KubeApi:
             connector=connector,
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
-            proxy=self._config.proxy,
-            trust_env=True,
+            proxy=self._config.proxy_url(),
             auto_decompress=True,
         )
+
+    def token_audiences(self) -> frozenset[str]:
+        """The audiences of the token that we use, as far as it is a JWT: the API server accepts them."""
+        token = self._config.tokens.token() if self._config.tokens is not None else ""
+        try:
+            payload = token.split(".")[1]
+            claims = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            audience = claims.get("aud", [])
+        except (IndexError, ValueError, AttributeError):
+            return frozenset()
+        return frozenset([audience] if isinstance(audience, str) else audience)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -132,11 +145,14 @@ class KubeApi:
             KubeError: by the tree in `errors`; the text is the server's own message, which names the object.
         """
         data = body if isinstance(body, bytes | None) else orjson.dumps(body)
+        # Paths hold names that need no quoting; a ready URL saves parsing and quoting at every request.
+        query = f"?{urllib.parse.urlencode(params)}" if params else ""
+        url = URL(f"{self._config.server}{path}{query}", encoded=True)
         headers = {"Content-Type": content_type} if data is not None else {}
         if accept:
             headers["Accept"] = accept
         for attempt in range(1, MAX_TRIES + 1):
-            status, text, wait_s = await self._once(method, path, params, data, headers, fresh=attempt > 1)
+            status, text, wait_s = await self._once(method, path, url, data, headers, fresh=attempt > 1)
             if status < 400:
                 return text
             if status == 401 and attempt == 1:
@@ -150,7 +166,7 @@ class KubeApi:
         self,
         method: str,
         path: str,
-        params: Mapping[str, str] | None,
+        url: URL,
         data: bytes | None,
         headers: dict[str, str],
         *,
@@ -165,8 +181,7 @@ class KubeApi:
             try:
                 async with self._session.request(
                     method,
-                    self._config.server + path,
-                    params=params,
+                    url,
                     data=data,
                     headers=headers | await self._authorization(fresh=fresh),
                     allow_redirects=False,

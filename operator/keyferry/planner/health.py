@@ -7,7 +7,9 @@ starts at half of what was too much and grows while all is well.
 
 from __future__ import annotations
 
-from typing import Final
+import copy
+import math
+from typing import Final, TypeVar
 
 from keyferry.errors import AuthFailed, ProviderError, RateLimited, RetryKind, after
 
@@ -20,6 +22,18 @@ _LEAST_RATE: Final = 1.0
 _GROWTH: Final = 1.05
 _CALM_S: Final = 60.0
 """So long after the last throttling the limit is lifted."""
+
+
+T = TypeVar("T")
+
+
+def own_copy(answer: T) -> T:
+    """The same answer for one more reader: of a failure a copy, without traceback and cause.
+
+    A failure is kept and raised by many. Each raise would add its frames to the one that is kept, and
+    frames hold values: of other remote secrets, of credentials.
+    """
+    return copy.copy(answer) if isinstance(answer, Exception) else answer
 
 
 class Deferred(RateLimited):
@@ -42,7 +56,7 @@ class Breaker:
 
     def failed(self, error: ProviderError) -> float:
         """A call or probe failed: open, and say in how many seconds the next probe is due."""
-        self.failure = error
+        self.failure = own_copy(error)
         self._failures += 1
         # Wrong credentials do not mend themselves, and asking too often locks accounts.
         longest = LONGEST_REFUSED_PROBE_S if isinstance(error, AuthFailed) else LONGEST_PROBE_S
@@ -62,7 +76,9 @@ class Pacer:
     def __init__(self) -> None:
         self._rate = 0.0
         self._next_slot = 0.0
-        self._throttled_at = 0.0
+        self._not_before = 0.0
+        self._incident_at = -math.inf
+        self._throttled_at = -math.inf
         self._series = 0
         self._window = 0.0
         self._in_window = 0
@@ -84,7 +100,11 @@ class Pacer:
 
     def room(self, now: float) -> float:
         """In how many seconds a call could go, without reserving it."""
-        return max(0.0, self._next_slot - now) if self._rate else 0.0
+        return max(0.0, (self._next_slot if self._rate else self._not_before) - now)
+
+    def silence(self, now: float) -> float:
+        """In how many seconds the store's own word has passed; slots reserved before do not hold until then."""
+        return max(0.0, self._not_before - now)
 
     def _count(self, now: float) -> None:
         if now - self._window >= 1.0:
@@ -92,18 +112,25 @@ class Pacer:
             self._window, self._in_window = now, 0
         self._in_window += 1
 
-    def throttled(self, error: RateLimited, now: float) -> float:
-        """The store complained; for how many seconds nobody may ask. Its own word goes before our guess."""
-        self._series += 1
-        too_much = max(self._last_rate, float(self._in_window), self._rate)
-        if not self._rate or now - self._throttled_at > 1.0:
-            # Calls already under way get the same complaint: one halving for all of them.
-            self._rate = max(_LEAST_RATE, (min(self._rate, too_much) if self._rate else too_much) / 2)
+    def throttled(self, error: RateLimited, now: float, asked_at: float) -> float:
+        """The store complained; for how many seconds nobody may ask. Its own word goes before our guess.
+
+        Args:
+            asked_at: when the call went out. Calls that were under way when the first complaint came get
+                the same one: together they are one incident, with one halving and one longer pause.
+        """
+        if asked_at > self._incident_at:
+            self._incident_at = now
+            self._series += 1
+            # Without a limit so far, half of what was too much.
+            too_much = self._rate or max(self._last_rate, float(self._in_window))
+            self._rate = max(_LEAST_RATE, too_much / 2)
         self._throttled_at = now
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._series - 1, 16))
         if error.retry.kind is RetryKind.AFTER:
             pause = error.retry.seconds
-        self._next_slot = max(self._next_slot, now + pause)
+        self._not_before = max(self._not_before, now + pause)
+        self._next_slot = max(self._next_slot, self._not_before)
         return pause
 
     def succeeded(self, now: float) -> None:

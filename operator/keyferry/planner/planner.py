@@ -15,6 +15,7 @@ from typing import Final
 
 from keyferry.aio import TaskBag
 from keyferry.duration import parse_go_duration
+from keyferry.errors import NotReadyError, SpecError
 from keyferry.planner.cache import AnswerCache
 from keyferry.planner.session import DEFAULT_RETRIES, StoreSession
 from keyferry.ports import (
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 UNUSED_GRACE_S: Final = 10.0
 """How long a session outlives its last user."""
+_LOOK_AGAIN_S: Final = 1.0
+"""How often a session without users is looked at while somebody still waits for its answers."""
 _LONGEST_PAUSE_S: Final = 10.0
 _MOST_RETRIES: Final = 10
 """Bounds of a store's own retrySettings: longer pauses belong into the queue."""
@@ -56,10 +59,21 @@ class Binding:
 
 @dataclass(slots=True)
 class _Bound:
-    """A binding being made or ready, and the objects it was made from so far."""
+    """A binding being made or ready, for which spec, and the objects it was made from so far."""
 
     task: asyncio.Task[Binding]
+    store: StoreView
     needs: set[ObjectKey]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the binding is there."""
+        return self.task.done() and not self.failed
+
+    @property
+    def failed(self) -> bool:
+        """Whether making it has ended without a binding."""
+        return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
 
 
 class _Noting:
@@ -110,7 +124,10 @@ class Planner:
         self._bindings: dict[BindingKey, _Bound] = {}
         self._by_store: dict[ObjectKey, set[BindingKey]] = {}
         self._by_need: dict[ObjectKey, set[BindingKey]] = {}
+        self._making: set[asyncio.Task[Binding]] = set()
+        self._graces: dict[str, asyncio.TimerHandle] = {}
         self._tasks = TaskBag()
+        self._closed = False
 
     async def bind(self, store: StoreView, namespace: str) -> Binding:
         """The binding of a store for an ExternalSecret of a namespace; made on first use, by one task for all.
@@ -118,26 +135,54 @@ class Planner:
         Raises:
             KeyferryError: the identity cannot be gathered; the next call tries again.
         """
+        if self._closed:
+            raise NotReadyError("Keyferry is ending")
         provider = self._providers[store.provider]
         # In a SecretStore the referent namespace is the store's own.
         referent = store.key.namespace or (namespace if provider.referent(store) else "")
         key = BindingKey(store.key, referent)
         bound = self._bindings.get(key)
-        if bound is None or (bound.task.done() and bound.task.exception() is not None):
+        if bound is not None and bound.store is not store and bound.store != store:
+            # Made from another spec: of somebody who has not seen the store's change yet, or who has.
+            self._unbind(key)
+            bound = None
+        if bound is None or bound.failed:
             needs: set[ObjectKey] = set() if bound is None else bound.needs
-            work = self._make(key, needs, provider, store)
-            bound = _Bound(asyncio.get_running_loop().create_task(work, name=f"bind {key.store}"), needs)
-            self._bindings[key] = bound
-            self._by_store.setdefault(key.store, set()).add(key)
-        return await asyncio.shield(bound.task)
+            bound = self._begin(key, needs, provider, store)
+        try:
+            return await asyncio.shield(bound.task)
+        except asyncio.CancelledError:
+            if bound.task.cancelled() and not _is_cancelled():
+                # kopf cancels at its end all tasks that are younger than itself; we are not meant.
+                raise NotReadyError(f"the identity of {store.key} could not be read to the end") from None
+            raise
+
+    def _begin(self, key: BindingKey, needs: set[ObjectKey], provider: Provider, store: StoreView) -> _Bound:
+        task = asyncio.get_running_loop().create_task(
+            self._make(key, needs, provider, store), name=f"bind {key.store}"
+        )
+        self._making.add(task)
+        task.add_done_callback(self._made)
+        bound = self._bindings[key] = _Bound(task, store, needs)
+        self._by_store.setdefault(key.store, set()).add(key)
+        return bound
+
+    def _made(self, task: asyncio.Task[Binding]) -> None:
+        self._making.discard(task)
+        if not task.cancelled():
+            task.exception()  # who waits for it gets it; who does not, asks again
 
     async def _make(
         self, key: BindingKey, needs: set[ObjectKey], provider: Provider, store: StoreView
     ) -> Binding:
         def note(need: ObjectKey) -> None:
             needs.add(need)
-            self._by_need.setdefault(need, set()).add(key)
+            bound = self._bindings.get(key)
+            if bound is not None and bound.needs is needs:  # else it was forgotten meanwhile
+                self._by_need.setdefault(need, set()).add(key)
 
+        provider.check(store)  # what the trust boundaries ask for holds whoever comes this way
+        retries = _retries(store)
         identity = await provider.identify(store, key.namespace, _Noting(self._cluster, note))
         session = self._sessions.get(identity.fingerprint)
         if session is None:
@@ -152,7 +197,9 @@ class Planner:
                 )
                 self._sessions[identity.fingerprint] = session
         session.users.add(key)
-        return Binding(session, identity, _retries(store))
+        if (grace := self._graces.pop(session.fingerprint, None)) is not None:
+            grace.cancel()
+        return Binding(session, identity, retries)
 
     def _wake(self, fingerprint: str) -> None:
         """An outage has ended: tell each store that uses the session, once."""
@@ -188,20 +235,31 @@ class Planner:
         bound.task.add_done_callback(lambda task: self._release(task, key))
 
     def _release(self, task: asyncio.Task[Binding], key: BindingKey) -> None:
-        if task.cancelled() or task.exception() is not None:
+        if self._closed or task.cancelled() or task.exception() is not None:
             return
         session = task.result().session
         current = self._bindings.get(key)
-        if current is None or not current.task.done() or current.task.result().session is not session:
+        if current is None or not current.ready or current.task.result().session is not session:
             session.users.discard(key)
-        self._tasks.spawn(self._close_unused(session), name=f"close {session.fingerprint[:8]}")
+        if not session.users:
+            self._look_later(session, UNUSED_GRACE_S)
 
-    async def _close_unused(self, session: StoreSession) -> None:
-        """End a session that nobody came back to; those who still read from it get their answers first."""
-        await asyncio.sleep(UNUSED_GRACE_S)
-        if not session.users and self._sessions.get(session.fingerprint) is session:
-            del self._sessions[session.fingerprint]
-            await session.close()
+    def _look_later(self, session: StoreSession, pause: float) -> None:
+        """End a session to which nobody comes back; a timer, because kopf at its end cancels tasks that wait."""
+        if (before := self._graces.pop(session.fingerprint, None)) is not None:
+            before.cancel()
+        loop = asyncio.get_running_loop()
+        self._graces[session.fingerprint] = loop.call_later(pause, self._close_if_unused, session)
+
+    def _close_if_unused(self, session: StoreSession) -> None:
+        self._graces.pop(session.fingerprint, None)
+        if session.users or self._sessions.get(session.fingerprint) is not session:
+            return
+        if not session.idle:  # those who still read from it get their answers first
+            self._look_later(session, _LOOK_AGAIN_S)
+            return
+        del self._sessions[session.fingerprint]
+        self._tasks.spawn(session.close(), name=f"close {session.fingerprint[:8]}")
 
     def forget_answers(self) -> None:
         """Nobody waits any more: keep no value in memory."""
@@ -220,13 +278,25 @@ class Planner:
 
     async def close(self) -> None:
         """End all sessions and the providers' shared parts."""
+        self._closed = True
+        for grace in self._graces.values():
+            grace.cancel()
+        self._graces.clear()
+        making = list(self._making)
+        for task in making:
+            task.cancel()
+        await asyncio.gather(*making, return_exceptions=True)
         await self._tasks.close()
-        for bound in self._bindings.values():
-            bound.task.cancel()
         sessions, self._sessions = list(self._sessions.values()), {}
         await asyncio.gather(*(session.close() for session in sessions), return_exceptions=True)
         for provider in self._providers.values():
             await provider.close()
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task itself was asked to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _discard(index: dict[ObjectKey, set[BindingKey]], at: ObjectKey, key: BindingKey) -> None:
@@ -238,12 +308,19 @@ def _discard(index: dict[ObjectKey, set[BindingKey]], at: ObjectKey, key: Bindin
 
 
 def _retries(store: StoreView) -> tuple[float, ...]:
-    """The pauses of a store's own retrySettings, else ours."""
+    """The pauses of a store's own retrySettings, else ours.
+
+    Raises:
+        SpecError: they cannot be read.
+    """
     settings = store.spec.retry_settings
     if settings is None:
         return DEFAULT_RETRIES
     interval_s = DEFAULT_RETRIES[0]
     if settings.retry_interval:
-        interval_s = parse_go_duration(settings.retry_interval).total_seconds()
+        try:
+            interval_s = parse_go_duration(settings.retry_interval).total_seconds()
+        except ValueError as error:
+            raise SpecError(f"spec.retrySettings.retryInterval is {error}") from None
     tries = len(DEFAULT_RETRIES) if settings.max_retries is None else settings.max_retries
     return (min(max(interval_s, 0.0), _LONGEST_PAUSE_S),) * max(0, min(tries, _MOST_RETRIES))

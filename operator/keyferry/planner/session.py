@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,13 +14,15 @@ from keyferry.aio import TaskBag
 from keyferry.errors import (
     AuthFailed,
     CredentialsExpired,
+    KeyferryError,
+    Malformed,
     ProviderError,
     RateLimited,
     TimedOut,
     Unavailable,
 )
 from keyferry.planner.cache import Answer, AnswerCache, Freshness
-from keyferry.planner.health import Breaker, Deferred, Pacer, deferred
+from keyferry.planner.health import FIRST_PROBE_S, Breaker, Deferred, Pacer, deferred, own_copy
 from keyferry.ports import Read, StoreClient
 
 log = logging.getLogger(__name__)
@@ -76,10 +80,14 @@ class StoreSession:
         self._flights: dict[Read, _Flight] = {}
         self._desk = _Desk()
         self._free_slots = client.max_concurrency
-        self._singles: list[_Flight] = []
+        self._singles: deque[_Flight] = deque()
+        self._single_next = True
         self._tasks = TaskBag()
         self._breaker = Breaker()
+        self._probing: asyncio.Task[None] | None = None
         self._pacer = Pacer()
+        self._renewal = asyncio.Lock()
+        self._renewed_at = -math.inf
         self._closed = False
 
     async def read(self, read: Read, need: Freshness, retries: tuple[float, ...] = DEFAULT_RETRIES) -> Answer:
@@ -88,25 +96,30 @@ class StoreSession:
         Args:
             need: how old an answer may be.
             retries: pauses before further tries when the store fails; empty for none.
+
+        Raises:
+            KeyferryError: the store could not be asked for a reason that is not the store's, for example
+                because the API server gave no token.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
+        if self._closed:
+            return _replaced()
         kept = self._cache.get(self.fingerprint, read, need, now)
         if kept is not None:
             self.saved += 1
-            return kept
+            return own_copy(kept)
         if self._breaker.failure is not None:
-            return self._breaker.failure
+            return own_copy(self._breaker.failure)
         flight = self._flights.get(read)
         if flight is not None and (flight.asked_at is None or flight.asked_at >= need.values_from):
             self.saved += 1
-            return await asyncio.shield(flight.answer)
-        if (wait_s := self._pacer.room(now)) > INLINE_WAIT_S:
+        elif (wait_s := self._pacer.room(now)) > INLINE_WAIT_S:
             return deferred(wait_s)
-        flight = _Flight(read, loop.create_future(), retries)
-        self._flights[read] = flight
-        self._accept(flight)
-        return await asyncio.shield(flight.answer)
+        else:
+            flight = self._flights[read] = _Flight(read, loop.create_future(), retries)
+            self._accept(flight)
+        return own_copy(await asyncio.shield(flight.answer))
 
     # -- batching
 
@@ -130,47 +143,79 @@ class StoreSession:
     def _pump(self) -> None:
         """Send what is ready while there are free slots; the rest waits and fills up meanwhile."""
         desk, size = self._desk, self.client.batch_size
-        while self._free_slots > 0 and self._singles:
-            self._send([self._singles.pop(0)])
-        while self._free_slots > 0 and desk.waiting and (desk.ripe or len(desk.waiting) >= size):
-            batch, desk.waiting = desk.waiting[:size], desk.waiting[size:]
-            if not desk.waiting:
-                desk.ripe = False
-                if desk.timer is not None:
-                    desk.timer.cancel()
-                    desk.timer = None
-            self._send(batch)
+        while self._free_slots > 0:
+            batch_ready = bool(desk.waiting) and (desk.ripe or len(desk.waiting) >= size)
+            # In turns, so that neither kind waits for ever behind the other.
+            if self._singles and (self._single_next or not batch_ready):
+                self._single_next = False
+                self._send([self._singles.popleft()])
+            elif batch_ready:
+                self._single_next = True
+                batch, desk.waiting = desk.waiting[:size], desk.waiting[size:]
+                if not desk.waiting:
+                    self._clear_desk()
+                self._send(batch)
+            else:
+                return
+
+    def _clear_desk(self) -> None:
+        desk = self._desk
+        desk.waiting, desk.ripe = [], False
+        if desk.timer is not None:
+            desk.timer.cancel()
+            desk.timer = None
 
     def _send(self, flights: list[_Flight]) -> None:
         self._free_slots -= 1
-        self._tasks.spawn(self._carry(flights), name=f"read {self.fingerprint[:8]}")
+        task = self._tasks.spawn(self._carry(flights), name=f"read {self.fingerprint[:8]}")
+        # Not a `finally` in the task: one that is cancelled before its first step would never reach it.
+        task.add_done_callback(lambda _: self._landed(flights))
+
+    def _landed(self, flights: list[_Flight]) -> None:
+        """A call has ended, in whatever way: nobody is left waiting, and the next may go."""
+        self._free_slots += 1
+        for flight in flights:
+            if not flight.answer.done():
+                self._settle(flight, Unavailable("the call to the store was cancelled"))
+        if not self._closed:
+            self._pump()
 
     async def _carry(self, flights: list[_Flight]) -> None:
-        """One call, and its answers to those who wait. Whatever happens, nobody is left waiting."""
-        answers: list[Answer] | None = None
-        failure: ProviderError = Unavailable("the call to the store was cancelled")
+        """One call, and its answers to those who wait."""
+        answers: list[Answer]
         try:
             answers = await self._call(flights)
         except ProviderError as error:
-            failure = error
+            answers = [error] * len(flights)
         except TimeoutError:
-            failure = TimedOut(f"the store did not answer within {CALL_DEADLINE_S:.0f} s")
-            self._open_breaker(failure, flights[0].read)
-        finally:
-            self._free_slots += 1
-            for position, flight in enumerate(flights):
-                self._settle(flight, answers[position] if answers is not None else failure)
-            if not self._closed:
-                self._pump()
+            late = TimedOut(f"the store did not answer within {CALL_DEADLINE_S:.0f} s")
+            self._open_breaker(late, flights[0].read)
+            answers = [late] * len(flights)
+        except Exception as error:  # noqa: BLE001 - not the store's: its readers get it as it is
+            for flight in flights:
+                self._fail(flight, error)
+            return
+        for flight, answer in zip(flights, answers, strict=True):
+            self._settle(flight, own_copy(answer))
 
     def _settle(self, flight: _Flight, answer: Answer) -> None:
-        if self._flights.get(flight.read) is flight:
-            del self._flights[flight.read]
-        keep = not isinstance(answer, Unavailable | RateLimited)
+        if flight.answer.done():
+            return
+        self._take_down(flight)
+        keep = not isinstance(answer, Unavailable | RateLimited | AuthFailed)
         if keep and flight.asked_at is not None and not self._closed:
             self._cache.put(self.fingerprint, flight.read, answer, flight.asked_at)
+        flight.answer.set_result(answer)
+
+    def _fail(self, flight: _Flight, error: Exception) -> None:
         if not flight.answer.done():
-            flight.answer.set_result(answer)
+            self._take_down(flight)
+            flight.answer.set_exception(error)
+            flight.answer.exception()  # all who waited may have gone: nothing to complain about then
+
+    def _take_down(self, flight: _Flight) -> None:
+        if self._flights.get(flight.read) is flight:
+            del self._flights[flight.read]
 
     # -- calling
 
@@ -191,14 +236,11 @@ class StoreSession:
                     self._open_breaker(error, flights[0].read)
                     raise
                 renewed = True
-                await self._renew(flights[0].read)
+                await self._renew(flights[0])
             except Deferred:
                 raise
             except RateLimited as error:
-                pause = self._pacer.throttled(error, asyncio.get_running_loop().time())
-                log.info(
-                    "a store asks for fewer calls: none for %.1f s, then %.1f/s", pause, self._pacer.rate
-                )
+                self._slow_down(error, flights[0])
                 raise
             except (TimedOut, AuthFailed) as error:
                 self._open_breaker(error, flights[0].read)
@@ -209,76 +251,154 @@ class StoreSession:
                     raise
                 await asyncio.sleep(pauses.pop(0))
 
-    async def _renew(self, probe: Read) -> None:
-        try:
-            await self.client.renew()
-        except (Unavailable, AuthFailed) as error:
-            self._open_breaker(error, probe)
-            raise
+    def _slow_down(self, error: RateLimited, flight: _Flight) -> None:
+        now = asyncio.get_running_loop().time()
+        asked_at = now if flight.asked_at is None else flight.asked_at
+        pause = self._pacer.throttled(error, now, asked_at)
+        log.info("a store asks for fewer calls: none for %.1f s, then %.1f/s", pause, self._pacer.rate)
+
+    async def _renew(self, flight: _Flight) -> None:
+        """New credentials, once for all calls that were refused with the same old ones."""
+        async with self._renewal:
+            stale = flight.asked_at is None or flight.asked_at > self._renewed_at
+            if self._breaker.is_open or not stale:
+                return
+            try:
+                async with asyncio.timeout(CALL_DEADLINE_S):
+                    await self.client.renew()
+            except RateLimited as error:
+                self._slow_down(error, flight)
+                raise
+            except (Unavailable, AuthFailed) as error:
+                self._open_breaker(error, flight.read)
+                raise
+            self._renewed_at = asyncio.get_running_loop().time()
 
     async def _once(self, flights: list[_Flight]) -> list[Answer]:
         loop = asyncio.get_running_loop()
+        if (wait_s := self._pacer.room(loop.time())) > 2 * INLINE_WAIT_S:
+            raise deferred(wait_s)
         if (wait_s := self._pacer.slot(loop.time())) > 0:
-            if wait_s > 2 * INLINE_WAIT_S:
-                raise deferred(wait_s)
             await asyncio.sleep(wait_s)
+            if (wait_s := self._pacer.silence(loop.time())) > 0:
+                raise deferred(wait_s)  # the store has complained meanwhile
+        if self._breaker.failure is not None:
+            return [self._breaker.failure] * len(flights)
         now = loop.time()
         for flight in flights:
             flight.asked_at = now
         self.calls += 1
         async with asyncio.timeout(CALL_DEADLINE_S):
             answers = list(await self.client.read([flight.read for flight in flights]))
-        self._pacer.succeeded(loop.time())
-        if self._breaker.succeeded():
-            self._recovered()
+        if len(answers) != len(flights):
+            raise Malformed("the store's client gave another number of answers than questions")
+        limited = next((answer for answer in answers if isinstance(answer, RateLimited)), None)
+        if limited is not None:
+            self._slow_down(limited, flights[0])
+        else:
+            self._pacer.succeeded(loop.time())
+        self._end_outage()
         return answers
 
+    # -- outages
+
     def _open_breaker(self, error: ProviderError, probe: Read) -> None:
-        already = self._breaker.is_open
-        delay = self._breaker.failed(error)
-        if not already and not self._closed:
-            self._tasks.spawn(self._probe(probe, delay), name=f"probe {self.fingerprint[:8]}")
+        """Ask no more: neither those who come, nor those who wait for their call."""
+        if self._closed or self._breaker.is_open:
+            return  # calls that were under way together fail together: that is one failure
+        self._start_probe(probe, self._breaker.failed(error))
+        waiting = [*self._singles, *self._desk.waiting]
+        self._singles.clear()
+        self._clear_desk()
+        for flight in waiting:
+            self._settle(flight, own_copy(error))
+
+    def _end_outage(self) -> None:
+        """The store answers, whether it was probed or not."""
+        if self._breaker.succeeded():
+            probing, self._probing = self._probing, None
+            if probing is not None and probing is not asyncio.current_task():
+                probing.cancel()
+            self._recovered()
+
+    def _start_probe(self, read: Read, delay: float) -> None:
+        self._probing = task = self._tasks.spawn(
+            self._probe(read, delay), name=f"probe {self.fingerprint[:8]}"
+        )
+        task.add_done_callback(lambda _: self._probe_ended(task, read))
+
+    def _probe_ended(self, task: asyncio.Task[None], read: Read) -> None:
+        # kopf cancels at its end, and it may be started anew, all tasks that are younger than itself.
+        if task is self._probing and self._breaker.is_open and not self._closed:
+            self._start_probe(read, FIRST_PROBE_S)
 
     async def _probe(self, read: Read, delay: float) -> None:
         """Ask one question again and again until the store answers, whatever the answer is."""
         while True:
             await asyncio.sleep(delay)
+            self._free_slots -= 1
             try:
-                async with asyncio.timeout(CALL_DEADLINE_S):
-                    self.calls += 1
-                    if isinstance(self._breaker.failure, CredentialsExpired):
-                        await self.client.renew()
-                    await self.client.read([read])
-            except (Unavailable, RateLimited, AuthFailed) as error:
-                delay = self._breaker.failed(error)
-                continue
-            except TimeoutError:
-                delay = self._breaker.failed(TimedOut("the store does not answer in time"))
-                continue
-            except ProviderError:
-                pass  # an answer all the same: what it means is for the readers to find out
-            if self._breaker.succeeded():
-                self._recovered()
-            return
+                failure = await self._ask_again(read)
+            finally:
+                self._free_slots += 1
+            if failure is None:
+                self._end_outage()
+                return
+            delay = self._breaker.failed(failure)
+
+    async def _ask_again(self, read: Read) -> ProviderError | None:
+        """Why the store still does not answer; None if it does."""
+        asked_at = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(CALL_DEADLINE_S):
+                if isinstance(self._breaker.failure, CredentialsExpired):
+                    await self.client.renew()
+                self.calls += 1
+                answers = await self.client.read([read])
+        except RateLimited as error:
+            # It is there again and has a wish, which holds for those who are woken now.
+            self._pacer.throttled(error, asyncio.get_running_loop().time(), asked_at)
+            return None
+        except (Unavailable, AuthFailed) as error:
+            return error
+        except TimeoutError:
+            return TimedOut("the store does not answer in time")
+        except ProviderError:
+            return None  # an answer all the same: what it means is for the readers to find out
+        except KeyferryError as error:
+            return Unavailable(error.message, hint=error.hint)
+        except Exception as error:
+            log.exception("a bug in Keyferry")
+            return Unavailable(f"internal error ({type(error).__name__})")
+        return next((one for one in answers if isinstance(one, Unavailable | AuthFailed)), None)
 
     # -- the end
 
     @property
     def failure(self) -> ProviderError | None:
         """Why the store is not asked at the moment, if so."""
-        return self._breaker.failure
+        return own_copy(self._breaker.failure)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for an answer and no call is under way."""
+        return not self._flights and self._free_slots == self.client.max_concurrency
 
     async def close(self) -> None:
         """Stop calls, answer those who wait with a failure, end the connection."""
         self._closed = True
-        if self._desk.timer is not None:
-            self._desk.timer.cancel()
+        self._singles.clear()
+        self._clear_desk()
         await self._tasks.close()
         for flight in list(self._flights.values()):
-            self._settle(flight, Unavailable("the store's connection is being replaced"))
+            self._settle(flight, _replaced())
         self._cache.forget(self.fingerprint)
         await self.client.close()
 
     def __repr__(self) -> str:
         state = "open breaker" if self._breaker.is_open else "ready"
         return f"<StoreSession {self.fingerprint[:8]} {state}, {len(self._flights)} under way>"
+
+
+def _replaced() -> Unavailable:
+    return Unavailable("the store's connection is being replaced")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from keyferry.clock import Clock
+from keyferry.core.addresses import AddressPolicy
 from keyferry.kube.access import KubeAccess
 from keyferry.kube.client import KubeApi
 from keyferry.kube.events import EventRecorder
@@ -34,6 +35,8 @@ class Settings:
     """A status whose refreshTime alone is new is written no more often than this."""
     deadline_s: float = 90.0
     """Longest time for one reconcile."""
+    addresses: AddressPolicy = field(default_factory=AddressPolicy)
+    """Where stores may be."""
 
 
 @dataclass(slots=True)

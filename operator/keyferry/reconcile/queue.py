@@ -10,9 +10,11 @@ reached, none is handed out until half of them are done: bursts let the planner 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import heapq
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +46,8 @@ HEAD_START_S: Final = {
     Lane.PERIODIC: 60.0,
 }
 """Seconds that a key of this lane lets a more urgent one go first."""
+_STALE_LEEWAY: Final = 64
+"""So many stale items a heap may hold beyond as many as it has good ones."""
 
 
 class QueueClosed(Exception):
@@ -63,15 +67,23 @@ class Claim:
     fresh_from: float
 
 
+_Item = tuple[float, int, ObjectKey]
+"""In a heap: when, a ticket that keeps equal ones in the order of their arrival, and the key."""
+
+
 @dataclass(slots=True)
 class _Entry:
-    """All that is known of a key: its place in a lane, whether it is out, and when it is due next."""
+    """All that is known of a key: its place in a lane, whether it is out, and when it is due next.
+
+    `place` and `due` are the very items that lie in the heaps. An item that its entry does not hold any
+    more is stale and skipped, however often the same key comes back with the same time.
+    """
 
     lane: Lane | None = None
-    order: float = 0.0
-    fresh_from: float = 0.0
+    place: _Item | None = None
+    fresh_from: float = -math.inf
     working: bool = False
-    due_at: float = 0.0
+    due: _Item | None = None
     due_lane: Lane = Lane.PERIODIC
 
 
@@ -87,9 +99,9 @@ class WorkQueue:
         self._most_out = most_out
         self._clock = clock or asyncio.get_running_loop().time
         self._entries: dict[ObjectKey, _Entry] = {}
-        # A lane holds (order, ticket, key); an item whose entry has moved on is stale and skipped.
-        self._lanes: dict[Lane, deque[tuple[float, ObjectKey]]] = {lane: deque() for lane in Lane}
-        self._heap: list[tuple[float, int, ObjectKey]] = []
+        # Heaps: a key that moves up, or was added while out, brings the time along that it has waited.
+        self._lanes: dict[Lane, list[_Item]] = {lane: [] for lane in Lane}
+        self._heap: list[_Item] = []
         self._tickets = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._idle: deque[asyncio.Future[Claim]] = deque()
@@ -122,11 +134,12 @@ class WorkQueue:
             self._counts[entry.lane] -= 1
         # The head start counts from the first time it was added, so that waiting is not lost by moving up.
         order = now + HEAD_START_S[lane]
-        entry.order = min(entry.order, order) if entry.lane is not None else order
-        entry.lane = lane
+        if entry.place is not None:
+            order = min(entry.place[0], order)
+        entry.lane, entry.place = lane, (order, next(self._tickets), key)
         self._counts[lane] += 1
         if not entry.working:
-            self._lanes[lane].append((entry.order, key))
+            self._line_up(entry)
             self._hand_out()
 
     def schedule(self, key: ObjectKey, at: float, lane: Lane = Lane.PERIODIC) -> None:
@@ -134,17 +147,23 @@ class WorkQueue:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry()
-        entry.due_at, entry.due_lane = at, lane
-        heapq.heappush(self._heap, (at, next(self._tickets), key))
+        entry.due_lane = lane
+        if entry.due is not None and entry.due[0] == at:
+            return
+        entry.due = (at, next(self._tickets), key)
+        heapq.heappush(self._heap, entry.due)
         if self._heap[0][0] >= at:
             self._set_timer()
-        if len(self._heap) > 2 * len(self._entries) + 64:
-            self._shrink_heap()
+        if len(self._heap) > 2 * len(self._entries) + _STALE_LEEWAY:
+            # Drop the schedules that were replaced; amortised over as many pushes.
+            self._heap = [item for item in self._heap if self._is_due(item)]
+            heapq.heapify(self._heap)
 
     def unschedule(self, key: ObjectKey) -> None:
         """Forget the time at which the key was due; a change still adds it."""
         if (entry := self._entries.get(key)) is not None:
-            entry.due_at = 0.0
+            entry.due = None
+            self._drop_if_idle(key, entry)
 
     def forget(self, key: ObjectKey) -> None:
         """Forget all about a key whose object is gone. If it is out, its work goes on to its end."""
@@ -153,10 +172,9 @@ class WorkQueue:
             return
         if entry.lane is not None:
             self._counts[entry.lane] -= 1
-            entry.lane = None
-        entry.due_at = 0.0
-        if not entry.working:
-            del self._entries[key]
+            entry.lane = entry.place = None
+        entry.due = None
+        self._drop_if_idle(key, entry)
 
     # -- taking out
 
@@ -174,10 +192,13 @@ class WorkQueue:
         try:
             return await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
+            if turn.cancelled():
+                with contextlib.suppress(ValueError):
+                    self._idle.remove(turn)
+            elif turn.exception() is None:
                 claim = turn.result()
+                self.add(claim.key, claim.lane, claim.fresh_from)
                 self.done(claim.key)
-                self.add(claim.key, claim.lane)
             raise
 
     def done(self, key: ObjectKey) -> None:
@@ -187,9 +208,9 @@ class WorkQueue:
         if entry is not None:
             entry.working = False
             if entry.lane is not None:
-                self._lanes[entry.lane].append((entry.order, key))
-            elif not entry.due_at:
-                del self._entries[key]
+                self._line_up(entry)
+            else:
+                self._drop_if_idle(key, entry)
         if self._full and self._out <= self._most_out // 2:
             self._full = False
         self._hand_out()
@@ -237,7 +258,7 @@ class WorkQueue:
     def due_at(self, key: ObjectKey) -> float | None:
         """When the key is due next, by the queue's clock."""
         entry = self._entries.get(key)
-        return entry.due_at or None if entry is not None else None
+        return entry.due[0] if entry is not None and entry.due is not None else None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -248,15 +269,38 @@ class WorkQueue:
 
     # -- inside
 
+    def _line_up(self, entry: _Entry) -> None:
+        """Put the entry's item into its lane, and the stale ones out where they have become many."""
+        assert entry.lane is not None  # noqa: S101 - the callers have looked
+        assert entry.place is not None  # noqa: S101 - it comes and goes with the lane
+        items = self._lanes[entry.lane]
+        heapq.heappush(items, entry.place)
+        if len(items) > 2 * self._counts[entry.lane] + _STALE_LEEWAY:
+            items[:] = [item for item in items if self._is_waiting(item)]
+            heapq.heapify(items)
+
+    def _is_waiting(self, item: _Item) -> bool:
+        """Whether an item of a lane still holds."""
+        entry = self._entries.get(item[2])
+        return entry is not None and entry.place is item and not entry.working
+
+    def _is_due(self, item: _Item) -> bool:
+        """Whether a schedule still holds."""
+        entry = self._entries.get(item[2])
+        return entry is not None and entry.due is item
+
+    def _drop_if_idle(self, key: ObjectKey, entry: _Entry) -> None:
+        """Keep nothing of a key that neither waits nor is out nor is due."""
+        if entry.lane is None and entry.due is None and not entry.working:
+            del self._entries[key]
+
     def _head(self, lane: Lane) -> float | None:
         """The order of the first item of a lane that still holds; stale ones are dropped on the way."""
         items = self._lanes[lane]
         while items:
-            order, key = items[0]
-            entry = self._entries.get(key)
-            if entry is not None and entry.lane is lane and entry.order == order and not entry.working:
-                return order
-            items.popleft()
+            if self._is_waiting(items[0]):
+                return items[0][0]
+            heapq.heappop(items)
         return None
 
     def _hand_out(self) -> None:
@@ -268,18 +312,19 @@ class WorkQueue:
             ]
             if not heads:
                 return
-            _, lane = min(heads)
-            _, key = self._lanes[lane].popleft()
-            entry = self._entries[key]
             turn = self._idle.popleft()
             if turn.done():  # its worker was cancelled
-                self._lanes[lane].appendleft((entry.order, key))
                 continue
-            entry.lane, entry.working = None, True
+            _, lane = min(heads)
+            key = heapq.heappop(self._lanes[lane])[2]
+            entry = self._entries[key]
+            claim = Claim(key, lane, entry.fresh_from)
+            entry.lane = entry.place = None
+            entry.fresh_from, entry.working = -math.inf, True
             self._counts[lane] -= 1
             self._out += 1
             self._full = self._out >= self._most_out
-            turn.set_result(Claim(key, lane, entry.fresh_from))
+            turn.set_result(claim)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -294,18 +339,9 @@ class WorkQueue:
         """Move what has become due into its lane."""
         now = self._clock()
         while self._heap and self._heap[0][0] <= now:
-            at, _, key = heapq.heappop(self._heap)
-            entry = self._entries.get(key)
-            if entry is not None and entry.due_at == at:
-                entry.due_at = 0.0
-                self.add(key, entry.due_lane)
+            item = heapq.heappop(self._heap)
+            if self._is_due(item):
+                entry = self._entries[item[2]]
+                entry.due = None
+                self.add(item[2], entry.due_lane)
         self._set_timer()
-
-    def _shrink_heap(self) -> None:
-        """Drop the schedules that were replaced; amortised over as many pushes."""
-        self._heap = [
-            item
-            for item in self._heap
-            if (e := self._entries.get(item[2])) is not None and e.due_at == item[0]
-        ]
-        heapq.heapify(self._heap)

@@ -28,7 +28,7 @@ from keyferry.ports import ObjectKey, Verdict
 from keyferry.reconcile.books import StoreRecord
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.queue import Claim, Lane
-from keyferry.reconcile.stores import unavailable_provider
+from keyferry.reconcile.stores import check_store, unavailable_provider
 
 log = logging.getLogger(__name__)
 
@@ -75,16 +75,19 @@ async def _validate(engine: Engine, key: ObjectKey, record: StoreRecord) -> tupl
     """The outcome, and the capabilities to show."""
     if record.view is None:
         return store_failed(summarize.STORE_REFUSED, SpecError(record.problem)), ""
-    provider = engine.providers.get(record.view.provider)
-    if provider is None:
-        return store_failed(summarize.STORE_NO_CLIENT, unavailable_provider(record.view.provider)), ""
-    capabilities = provider.capabilities.value
+    capabilities = ""
     try:
-        provider.check(record.view)
-        if record.view.cluster_scoped and provider.referent(record.view):
-            # Each ExternalSecret brings its own identity: nothing to prove here.
-            return summarize.store_unknown(), capabilities
         async with asyncio.timeout(VALIDATION_DEADLINE_S):
+            await check_store(engine, record.view)
+            provider = engine.providers.get(record.view.provider)
+            if provider is None:
+                error = unavailable_provider(record.view.provider)
+                return store_failed(summarize.STORE_NO_CLIENT, error), capabilities
+            capabilities = provider.capabilities.value
+            provider.check(record.view)
+            if record.view.cluster_scoped and provider.referent(record.view):
+                # Each ExternalSecret brings its own identity: nothing to prove here.
+                return summarize.store_unknown(), capabilities
             binding = await engine.planner.bind(record.view, key.namespace)
             verdict = await binding.session.client.validate()
             if binding.session.failure is not None:

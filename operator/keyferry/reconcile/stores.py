@@ -9,11 +9,12 @@ import orjson
 
 from keyferry.api import names
 from keyferry.api.external_secret import SecretStoreRef
-from keyferry.core.stores import check_namespace
+from keyferry.core.stores import check_namespace, check_references
 from keyferry.errors import KubeError, KubeNotFound, NotAvailableError, NotReadyError, SpecError
 from keyferry.kube.status import object_path
 from keyferry.planner.planner import Binding
-from keyferry.ports import ObjectKey, Provider
+from keyferry.ports import ObjectKey, Provider, StoreView
+from keyferry.reconcile.addresses import check_addresses
 from keyferry.reconcile.books import StoreRecord
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.queue import Lane
@@ -63,7 +64,20 @@ async def use_store(engine: Engine, ref: SecretStoreRef, namespace: str) -> Stor
         check_namespace(record.view.spec, key.name, namespace, labels)
     if engine.settings.flood_gate:
         _check_ready(engine, key, record)
+    else:
+        await check_store(engine, record.view)
     return StoreUse(key, provider, await engine.planner.bind(record.view, namespace))
+
+
+async def check_store(engine: Engine, store: StoreView) -> None:
+    """Check what holds for every provider: references stay in the namespace, addresses are for stores.
+
+    Raises:
+        ForbiddenError: one does not, or is not.
+        SpecError: an address cannot be read.
+    """
+    check_references(store.block, store.key.namespace)
+    await check_addresses(engine.settings.addresses, store)
 
 
 def unavailable_provider(name: str) -> NotAvailableError:

@@ -190,7 +190,7 @@ def note_written(
     """Remember what the target holds now."""
     if plan.action is Action.WAIT:
         return
-    record.data_hash = bytes.fromhex(data_hash(plan.data))
+    record.data_hash = bytes.fromhex(plan.annotations[names.ANNOTATION_DATA_HASH])
     if written is not None:
         note_intact(engine, plan.namespace, plan.name, written.uid, written.resource_version)
     elif plan.existing is not None:

@@ -218,6 +218,16 @@ def test_a_role_of_another_account_is_assumed_with_trust_and_permission(aws, adm
     assert assume(unpermitted, role)[0] == "AccessDenied"
 
 
+def test_a_role_of_another_account_that_names_the_user_still_wants_a_permission(
+    aws, user, user_arn, assume, unique
+):
+    """Only within one account does a name in the trust policy make a permission needless."""
+    other = aws.administrator(account="210987654321")
+    role = other.role_for_principals(f"{unique}-role", [user_arn])
+
+    assert assume(user, role) == denied(user_arn, "sts:AssumeRole", role)
+
+
 def test_a_session_of_another_account_reads_that_accounts_secrets(aws, admin, assume, client_for, unique):
     other = aws.administrator(account="210987654321")
     admin.put_secret(f"{unique}/db", "ours")

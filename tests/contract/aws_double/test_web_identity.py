@@ -153,6 +153,23 @@ def test_a_token_of_another_trusted_issuer_does_not_get_this_role(make_issuer, a
     assert exchange(other.token(SUBJECT)) == ("AccessDenied", NOT_AUTHORIZED, 403)
 
 
+def test_a_role_that_trusts_one_provider_whatever_the_subject_is_not_for_another(
+    make_issuer, admin, issuer, exchange, unique
+):
+    """Only the provider is told apart here: no condition names the issuer."""
+    other = make_issuer()
+    provider = admin.trust_cluster(other.url, other.ca_pem)
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+    }
+    role = admin.create_role(f"{unique}-any", trust=trust)
+
+    assert "Credentials" in exchange(other.token(SUBJECT), role)
+    assert exchange(issuer.token(SUBJECT), role) == ("AccessDenied", NOT_AUTHORIZED, 403)
+
+
 def test_a_token_that_names_the_trusted_issuer_and_is_signed_by_another_is_refused(
     make_issuer, issuer, exchange
 ):

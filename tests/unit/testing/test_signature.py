@@ -91,6 +91,14 @@ def test_a_date_that_does_not_fit_the_credential_is_refused(stamp):
     assert refusal(changed) in {"InvalidSignatureException", "IncompleteSignatureException"}
 
 
+def test_a_credential_of_yesterday_is_refused_even_when_the_signature_fits_it():
+    now = dt.datetime(2015, 8, 31, 0, 0, 1, tzinfo=dt.UTC)
+    request = dataclasses.replace(PUBLISHED, headers={**PUBLISHED.headers, "x-amz-date": "20150831T000001Z"})
+    signature = dataclasses.replace(SIGNATURE, value=sign(request, SIGNATURE, SECRET))
+
+    assert refusal(request, signature, now=now) == "InvalidSignatureException"
+
+
 def test_a_signed_copy_is_accepted_and_keeps_what_was_asked():
     request = HttpRequest(
         "POST",

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from keyferry.aio import TaskBag
 from keyferry.clock import Clock
-from keyferry.errors import ProviderError
+from keyferry.errors import AuthFailed, CredentialsExpired, KeyferryError
 from keyferry.ports import ClusterAccess
-from keyferry.providers.aws.errors import Asked, assume_failed
+from keyferry.providers.aws.errors import Asked, assume_failed, unreadable
 from keyferry.providers.aws.identity import Ambient, AwsIdentity, StaticKeys, WebIdentity
-from keyferry.providers.aws.sdk import STS, AwsCredentials, AwsSdk, frozen
+from keyferry.providers.aws.sdk import STS, AwsCredentials, AwsSdk, Signer, signing
 from keyferry.secretdata import SecretBytes
 
 log = logging.getLogger(__name__)
@@ -25,6 +24,9 @@ EARLY: Final = timedelta(minutes=10)
 """So long before their end credentials are renewed in the background, where they live long enough."""
 LATE: Final = timedelta(seconds=60)
 """So long before their end they are not used any more."""
+FIRST_PAUSE: Final = timedelta(seconds=5)
+LONGEST_PAUSE: Final = timedelta(minutes=2)
+"""Bounds of the pause after a renewal in the background failed: the old credentials still serve."""
 WEB_IDENTITY_SESSION: Final = "external-secrets-provider-aws"
 """The session name of the reference operator: trust policies and audit queries know it."""
 ROLE_SESSION: Final = "keyferry"
@@ -45,84 +47,115 @@ class CredentialSession:
         self._sdk = sdk
         self._cluster = cluster
         self._clock = clock
-        self._signer: Callable[[], Any] | None = None
+        self._signer: Signer | None = None
         self._expires_at: datetime | None = None
         self._lifetime = timedelta(0)
-        self._renewal: asyncio.Task[None] | None = None
-        self._tasks = TaskBag()
+        self._renewal: asyncio.Task[Signer] | None = None
+        self._pause = timedelta(0)
+        self._not_before: datetime | None = None
 
-    async def signer(self) -> Callable[[], Any]:
+    @property
+    def assumes_roles(self) -> bool:
+        """Whether getting these credentials proves them: STS gave them for a role."""
+        return isinstance(self._identity.source, WebIdentity) or bool(self._identity.roles)
+
+    async def signer(self) -> Signer:
         """What signs a request now; exchanged first where there is none that lasts.
 
         Raises:
-            ProviderError: the exchange failed.
+            ProviderError: the exchange failed at AWS.
+            KeyferryError: the cluster gave no token.
         """
-        now = self._clock.now()
-        if self._signer is None or (self._expires_at is not None and self._expires_at - now <= self._late()):
-            await asyncio.shield(self._renew())
-        elif self._expires_at is not None and self._expires_at - now <= min(EARLY, self._lifetime / 4):
+        left = self._left()
+        if self._signer is None or left <= min(LATE, self._lifetime / 8):
+            return await asyncio.shield(self._renew())
+        if left <= min(EARLY, self._lifetime / 4) and not self._is_pausing():
             self._renew()
-        if self._signer is None:
-            raise ProviderError("no AWS credentials could be had")
         return self._signer
 
-    def _late(self) -> timedelta:
-        return min(LATE, self._lifetime / 8)
+    def _left(self) -> timedelta:
+        return self._expires_at - self._clock.now() if self._expires_at is not None else timedelta.max
 
-    def drop(self) -> None:
-        """AWS called them expired: the next call gets new ones."""
+    def _is_pausing(self) -> bool:
+        return self._not_before is not None and self._clock.now() < self._not_before
+
+    async def renew(self) -> None:
+        """AWS called them expired: get new ones.
+
+        Raises:
+            CredentialsExpired: they cannot be renewed: somebody has to write new ones.
+            KeyferryError: as `signer`.
+        """
         self._signer = None
+        match self._identity.source:
+            case StaticKeys() if not self._identity.roles:
+                raise CredentialsExpired(
+                    "the session token from the store's Secret has expired",
+                    hint="Write a new one, or use auth.jwt.serviceAccountRef, which renews itself",
+                )
+            case Ambient():
+                self._sdk.forget_ambient()
+        await self.signer()
 
-    def _renew(self) -> asyncio.Task[None]:
+    def _renew(self) -> asyncio.Task[Signer]:
         """The one renewal under way."""
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.get_running_loop().create_task(self._exchange(), name="aws credentials")
-            # In the background nobody awaits it: whoever needs the result next will ask again.
-            self._renewal.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._renewal.add_done_callback(self._renewed)
         return self._renewal
 
-    async def _exchange(self) -> None:
+    def _renewed(self, task: asyncio.Task[Signer]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            self._pause, self._not_before = timedelta(0), None
+            return
+        # In the background nobody awaits it: whoever needs the result next will ask again.
+        self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+        self._not_before = self._clock.now() + self._pause
+        if self._signer is not None:
+            told = str(error) if isinstance(error, KeyferryError) else type(error).__name__
+            log.warning("AWS credentials could not be renewed yet: %s", told)
+
+    async def _exchange(self) -> Signer:
         signer, expires_at = await self._first()
+        who = self._who()
         for position, role in enumerate(self._identity.roles):
             last = position == len(self._identity.roles) - 1
-            credentials = await self._assume(role, signer, last=last)
-            signer, expires_at = _signing(credentials), credentials.expires_at
-        self._signer, self._expires_at = signer, expires_at
-        self._lifetime = expires_at - self._clock.now() if expires_at is not None else timedelta(0)
+            credentials = await self._assume(role, signer, who, last=last)
+            signer, expires_at, who = signing(credentials), credentials.expires_at, f"role {role}"
+        lifetime = expires_at - self._clock.now() if expires_at is not None else timedelta(0)
+        if expires_at is not None and lifetime <= timedelta(0):
+            raise AuthFailed(
+                "the credentials that AWS gave have ended already",
+                hint="Check the clock of the operator's node",
+            )
+        self._signer, self._expires_at, self._lifetime = signer, expires_at, lifetime
+        return signer
 
-    async def _first(self) -> tuple[Callable[[], Any], datetime | None]:
-        source = self._identity.source
-        if isinstance(source, StaticKeys):
-            keys = AwsCredentials(source.access_key, source.secret_key, source.token)
-            return _signing(keys), None
-        if isinstance(source, Ambient):
-            try:
-                return await self._sdk.ambient(), None
-            except Exception as error:
-                raise self._failed(error, "", "the operator") from error
-        credentials = await self._web_identity(source)
-        return _signing(credentials), credentials.expires_at
+    async def _first(self) -> tuple[Signer, datetime | None]:
+        match self._identity.source:
+            case StaticKeys() as keys:
+                return signing(AwsCredentials(keys.access_key, keys.secret_key, keys.token)), None
+            case Ambient():
+                return await self._sdk.ambient(self._identity.region), None
+            case WebIdentity() as source:
+                credentials = await self._web_identity(source)
+                return signing(credentials), credentials.expires_at
 
     async def _web_identity(self, source: WebIdentity) -> AwsCredentials:
         token = await self._cluster.request_token(
             source.namespace, source.name, source.audiences, TOKEN_LIFETIME_S
         )
-        try:
-            answer = await self._sdk.call(
-                STS,
-                self._identity.region,
-                "assume_role_with_web_identity",
-                None,
-                RoleArn=source.role,
-                RoleSessionName=WEB_IDENTITY_SESSION,
-                WebIdentityToken=token.token.reveal().decode(),
-            )
-        except Exception as error:
-            asked = Asked("sts:AssumeRoleWithWebIdentity", self._identity.region)
-            raise assume_failed(error, asked, source.role, source.subject) from error
-        return _credentials(answer)
+        return await self._ask(
+            "assume_role_with_web_identity",
+            None,
+            source.subject,
+            RoleArn=source.role,
+            RoleSessionName=WEB_IDENTITY_SESSION,
+            WebIdentityToken=token.token.reveal().decode(),
+        )
 
-    async def _assume(self, role: str, signer: Callable[[], Any], *, last: bool) -> AwsCredentials:
+    async def _assume(self, role: str, signer: Signer, who: str, *, last: bool) -> AwsCredentials:
         arguments: dict[str, Any] = {"RoleArn": role, "RoleSessionName": ROLE_SESSION}
         if last and self._identity.external_id:
             arguments["ExternalId"] = self._identity.external_id
@@ -130,11 +163,34 @@ class CredentialSession:
             arguments["Tags"] = [{"Key": key, "Value": value} for key, value in self._identity.tags]
         if last and self._identity.transitive:
             arguments["TransitiveTagKeys"] = list(self._identity.transitive)
+        return await self._ask("assume_role", signer, who, **arguments)
+
+    async def _ask(
+        self, operation: str, signer: Callable[[], Any] | None, who: str, **arguments: Any
+    ) -> AwsCredentials:
+        """One question to STS; the credentials that it gave.
+
+        Raises:
+            ProviderError: it gave none.
+        """
+        action = "AssumeRole" if operation == "assume_role" else "AssumeRoleWithWebIdentity"
+        asked = Asked(f"sts:{action}", self._identity.region)
         try:
-            answer = await self._sdk.call(STS, self._identity.region, "assume_role", signer, **arguments)
-        except Exception as error:
-            raise self._failed(error, role, self._who()) from error
-        return _credentials(answer)
+            answer = await self._sdk.call(STS, self._identity.region, operation, signer, **arguments)
+        except Exception as error:  # noqa: BLE001 - told, or raised again if it is a bug
+            failure = assume_failed(error, asked, arguments["RoleArn"], who)
+        else:
+            given = answer.get("Credentials") or {}
+            if {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"} <= given.keys():
+                return AwsCredentials(
+                    given["AccessKeyId"],
+                    SecretBytes(given["SecretAccessKey"]),
+                    SecretBytes(given["SessionToken"]),
+                    given["Expiration"],
+                )
+            failure = unreadable(asked)
+        # Raised here and not above: the SDK's exception may quote the answer, which holds credentials.
+        raise failure
 
     def _who(self) -> str:
         match self._identity.source:
@@ -145,25 +201,9 @@ class CredentialSession:
             case _:
                 return "the operator's own identity"
 
-    def _failed(self, error: Exception, role: str, who: str) -> ProviderError:
-        return assume_failed(error, Asked("sts:AssumeRole", self._identity.region), role, who)
-
     async def close(self) -> None:
         """End a renewal under way."""
+        self._signer = None
         if self._renewal is not None:
             self._renewal.cancel()
-        await self._tasks.close()
-
-
-def _signing(credentials: AwsCredentials) -> Callable[[], Any]:
-    return lambda: frozen(credentials)
-
-
-def _credentials(answer: dict[str, Any]) -> AwsCredentials:
-    given = answer["Credentials"]
-    return AwsCredentials(
-        given["AccessKeyId"],
-        SecretBytes(given["SecretAccessKey"]),
-        SecretBytes(given["SessionToken"]),
-        given["Expiration"],
-    )
+            await asyncio.gather(self._renewal, return_exceptions=True)

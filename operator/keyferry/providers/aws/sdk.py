@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,13 +18,18 @@ from typing import Any, Final, NoReturn
 
 from keyferry import __version__
 from keyferry.aio import ThreadDoor
-from keyferry.errors import AuthFailed
+from keyferry.errors import AuthFailed, ProviderError
+from keyferry.providers.aws.errors import chain_failed
 from keyferry.secretdata import SecretBytes
 
 CONNECT_TIMEOUT_S: Final = 5
 READ_TIMEOUT_S: Final = 15
-THREADS: Final = 8
-"""Threads per service and region: a dead region holds no more than these."""
+CALLS_PER_IDENTITY: Final = 8
+THREADS: Final = 4 * CALLS_PER_IDENTITY
+"""Threads per service and region. More than one identity can hold: a store whose calls hang leaves room
+for the others, until its breaker opens."""
+MAX_CLIENTS: Final = 48
+"""Clients kept, least recently used first to go: whoever writes stores also writes regions."""
 
 SECRETS_MANAGER: Final = "secretsmanager"
 STS: Final = "sts"
@@ -48,9 +54,9 @@ class AwsCredentials:
     expires_at: datetime | None = None
 
 
-_current: contextvars.ContextVar[Callable[[], Any] | None] = contextvars.ContextVar(
-    "aws_signer", default=None
-)
+Signer = Callable[[], Any]
+"""Gives the credentials to sign a request with, in the SDK's own form; called in a thread, at each request."""
+_current: contextvars.ContextVar[Signer | None] = contextvars.ContextVar("aws_signer", default=None)
 
 
 class _ContextCredentials:
@@ -82,6 +88,11 @@ class _ContextCredentials:
 class _Client:
     client: Any
     door: ThreadDoor
+    busy: int = 0
+
+    def close(self) -> None:
+        self.door.close()
+        self.client.close()
 
 
 def endpoint_of(service: str) -> str:
@@ -95,7 +106,7 @@ class AwsSdk:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._session: Any = None
-        self._clients: dict[tuple[str, str], _Client] = {}
+        self._clients: OrderedDict[tuple[str, str], _Client] = OrderedDict()
         self._starting = ThreadDoor("aws-start", 1)
         self._ambient: Any = None
 
@@ -104,7 +115,7 @@ class AwsSdk:
         service: str,
         region: str,
         operation: str,
-        credentials: Callable[[], Any] | None,
+        credentials: Signer | None,
         **arguments: Any,
     ) -> dict[str, Any]:
         """One API call, in a thread.
@@ -114,37 +125,64 @@ class AwsSdk:
             credentials: gives what signs the request; None for an unsigned operation.
 
         Raises:
-            botocore's exceptions, which `errors.translated` maps.
+            ProviderError: no client can be made, or the credentials cannot be had.
+            Exception: botocore's, which `errors.translated` maps.
         """
-        entry = self._clients.get((service, region))
-        if entry is None:
-            entry = await self._starting.run(self._start, service, region)
+        entry = await self._client(service, region)
         _current.set(credentials)
         method = getattr(entry.client, operation)
-        answer: dict[str, Any] = await entry.door.run(method, **arguments)
+        entry.busy += 1
+        try:
+            answer: dict[str, Any] = await entry.door.run(method, **arguments)
+        finally:
+            entry.busy -= 1
         return answer
+
+    async def _client(self, service: str, region: str) -> _Client:
+        key = (service, region)
+        entry = self._clients.get(key)
+        if entry is None:
+            made = await self._starting.run(self._start, service, region)
+            entry = self._clients.setdefault(key, made)
+            if entry is not made:
+                made.close()  # somebody else asked for the same one meanwhile
+            self._make_room()
+        self._clients.move_to_end(key)
+        return entry
+
+    def _make_room(self) -> None:
+        for key in [key for key, entry in self._clients.items() if not entry.busy]:
+            if len(self._clients) <= MAX_CLIENTS:
+                return
+            self._clients.pop(key).close()
 
     def _start(self, service: str, region: str) -> _Client:
         """Make a client; in a thread, one at a time, because making them is not thread-safe."""
         with self._lock:
-            key = (service, region)
-            if key not in self._clients:
-                from botocore.config import Config
+            from botocore.config import Config
 
-                config = Config(
-                    connect_timeout=CONNECT_TIMEOUT_S,
-                    read_timeout=READ_TIMEOUT_S,
-                    # The planner retries: a thread that sleeps is a thread that is missing.
-                    retries={"mode": "standard", "total_max_attempts": 1},
-                    max_pool_connections=THREADS,
-                    user_agent_extra=f"keyferry/{__version__}",
-                    parameter_validation=False,
-                )
+            config = Config(
+                connect_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                # The planner retries: a thread that sleeps is a thread that is missing.
+                retries={"mode": "standard", "total_max_attempts": 1},
+                max_pool_connections=THREADS,
+                user_agent_extra=f"keyferry/{__version__}",
+                parameter_validation=False,
+            )
+            endpoint = endpoint_of(service)
+            try:
                 client = self._sdk_session().create_client(
-                    service, region_name=region, endpoint_url=endpoint_of(service) or None, config=config
+                    service, region_name=region, endpoint_url=endpoint or None, config=config
                 )
-                self._clients[key] = _Client(client, ThreadDoor(f"aws-{service}-{region}", THREADS))
-            return self._clients[key]
+            except ValueError as error:
+                if not endpoint or type(error) is not ValueError:
+                    raise
+                raise ProviderError(
+                    f"{_ENDPOINT_VARIABLES[service]} in the operator's environment is no URL",
+                    hint="Correct or remove it",
+                ) from None
+            return _Client(client, ThreadDoor(f"aws-{service}-{region}", THREADS))
 
     def _sdk_session(self) -> Any:
         if self._session is None:
@@ -154,41 +192,74 @@ class AwsSdk:
             self._session.register_component("credential_provider", _ContextCredentials())
         return self._session
 
-    async def ambient(self) -> Callable[[], Any]:
+    async def ambient(self, region: str) -> Signer:
         """The operator's own credentials by the SDK's default chain; they renew themselves.
+
+        Args:
+            region: whose STS the chain asks where the operator's environment names no region.
 
         Raises:
             AuthFailed: the chain found none.
         """
-        found = self._ambient or await self._starting.run(self._find_ambient)
-        freeze: Callable[[], Any] = found.get_frozen_credentials
-        return freeze
+        found = self._ambient or await self._starting.run(self._find_ambient, region)
+        return lambda: _from_chain(found.get_frozen_credentials, region)
 
-    def _find_ambient(self) -> Any:
+    def _find_ambient(self, region: str) -> Any:
         with self._lock:
             if self._ambient is None:
-                import botocore.session
-
-                found = botocore.session.get_session().get_credentials()
-                if found is None:
-                    raise AuthFailed(
-                        "the SDK's default chain found no AWS credentials in the operator's surroundings",
-                        hint="Annotate the operator's ServiceAccount for IRSA or use EKS Pod Identity, "
-                        "or give the store an auth block",
-                    )
-                self._ambient = found
+                self._ambient = _from_chain(lambda: _default_chain(region), region)
             return self._ambient
+
+    def forget_ambient(self) -> None:
+        """AWS called the operator's own credentials expired: look for them anew."""
+        self._ambient = None
 
     def close(self) -> None:
         """Let go of threads and connections."""
         self._starting.close()
         for entry in self._clients.values():
-            entry.door.close()
+            entry.close()
         self._clients.clear()
 
 
-def frozen(credentials: AwsCredentials) -> Any:
-    """Credentials in the SDK's own form, for signing."""
+def _default_chain(region: str) -> Any:
+    import botocore.session
+
+    session = botocore.session.get_session()
+    if not session.get_config_variable("region"):
+        session.set_config_variable("region", region)
+    found = session.get_credentials()
+    if found is None:
+        raise AuthFailed(
+            "the SDK's default chain found no AWS credentials in the operator's surroundings",
+            hint="Annotate the operator's ServiceAccount for IRSA or use EKS Pod Identity, "
+            "or give the store an auth block",
+        )
+    return found
+
+
+def _from_chain(get: Callable[[], Any], region: str) -> Any:
+    """What the SDK's default chain gives; whatever it raises means that it gives nothing.
+
+    The chain reads files and asks endpoints, and lets their failures through as they are.
+
+    Raises:
+        ProviderError: it gave nothing.
+    """
+    try:
+        return get()
+    except Exception as error:  # noqa: BLE001 - told by its kind
+        failure = chain_failed(error, region)
+    # Raised here and not above: what the chain raises may quote a file or an answer.
+    raise failure
+
+
+def signing(credentials: AwsCredentials) -> Signer:
+    """What signs with these credentials."""
+    return lambda: _frozen(credentials)
+
+
+def _frozen(credentials: AwsCredentials) -> Any:
     from botocore.credentials import ReadOnlyCredentials
 
     token = credentials.token.reveal().decode() if credentials.token is not None else None

@@ -16,17 +16,18 @@ from keyferry import metrics
 from keyferry.errors import AccessDenied, AuthFailed, Malformed, ProviderError, RateLimited, Unavailable
 from keyferry.ports import Read, RemoteValue, Verdict
 from keyferry.providers.aws.credentials import CredentialSession
-from keyferry.providers.aws.errors import Asked, from_code, translated
-from keyferry.providers.aws.sdk import SECRETS_MANAGER, AwsSdk
+from keyferry.providers.aws.errors import Asked, KMSDenied, from_code, translated, unreadable
+from keyferry.providers.aws.sdk import CALLS_PER_IDENTITY, SECRETS_MANAGER, STS, AwsSdk
 from keyferry.secretdata import SecretBytes
 
 log = logging.getLogger(__name__)
 
 CURRENT: Final = "AWSCURRENT"
 BATCH: Final = 20
-SINGLES_AT_ONCE: Final = 4
 NO_BATCH_S: Final = 3600.0
 """How long a denied batch call is not tried again: a policy may have changed meanwhile."""
+UNPROVEN_S: Final = 3600.0
+"""How long an identity is taken as good where STS, which could prove it, does not answer."""
 METRICS_NAME: Final = "AWS/SecretsManager"
 _ACTIONS: Final = {
     "get_secret_value": "GetSecretValue",
@@ -35,6 +36,8 @@ _ACTIONS: Final = {
 }
 _ARN_SUFFIX_CHARS: Final = 7
 """A hyphen and six random characters, which AWS appends to the name in an ARN."""
+
+Answer = RemoteValue | ProviderError
 
 
 class SecretsManagerClient:
@@ -48,14 +51,16 @@ class SecretsManagerClient:
     """
 
     batch_size = BATCH
-    max_concurrency = 8
+    max_concurrency = CALLS_PER_IDENTITY
 
     def __init__(self, sdk: AwsSdk, credentials: CredentialSession, region: str, prefix: str) -> None:
         self._sdk = sdk
         self._credentials = credentials
         self._region = region
         self._prefix = prefix
+        self._gate = asyncio.Semaphore(CALLS_PER_IDENTITY)
         self._no_batch_until = 0.0
+        self._proven_until = 0.0
 
     def may_batch(self, read: Read) -> bool:
         """Current values only, and not while AWS denies batches to this identity."""
@@ -63,45 +68,50 @@ class SecretsManagerClient:
             return False
         return asyncio.get_running_loop().time() >= self._no_batch_until
 
-    async def read(self, reads: Sequence[Read]) -> Sequence[RemoteValue | ProviderError]:
+    async def read(self, reads: Sequence[Read]) -> Sequence[Answer]:
         """See `ports.StoreClient.read`."""
         if len(reads) == 1:
-            return [await self._single(reads[0])]
+            answers = [await self._single(reads[0])]
+        else:
+            answers = await self._many(reads)
+        # A failure of the store is the call's failure only where nothing else came back: what was
+        # answered stays answered.
+        if all(_concerns_the_store(answer) for answer in answers):
+            raise next(answer for answer in answers if isinstance(answer, ProviderError))
+        return answers
+
+    async def _many(self, reads: Sequence[Read]) -> list[Answer]:
+        """A batch, and single reads where there is none or for what it leaves open.
+
+        Raises:
+            ProviderError: the batch failed as a whole, for a reason that is the store's.
+        """
         try:
-            return await self._batch(reads)
-        except (RateLimited, Unavailable):
-            raise
+            found = await self._batch(reads)
+        except KMSDenied:
+            found = [None] * len(reads)  # one secret spoils the call for all: find out which
         except AccessDenied as error:
             # Many policies grant single reads only; some guards watch for batches.
             log.info("batches are denied, reading one by one from now on: %s", error.message)
             self._no_batch_until = asyncio.get_running_loop().time() + NO_BATCH_S
-        except _PoisonedBatchError:
-            pass  # one secret spoils the call for all: find out which
-        return await self._one_by_one(reads)
-
-    async def _one_by_one(self, reads: Sequence[Read]) -> list[RemoteValue | ProviderError]:
-        gate = asyncio.Semaphore(SINGLES_AT_ONCE)
-
-        async def one(read: Read) -> RemoteValue | ProviderError:
-            async with gate:
-                return await self._single(read)
-
-        results = await asyncio.gather(*(one(read) for read in reads), return_exceptions=True)
-        answers: list[RemoteValue | ProviderError] = []
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, ProviderError):
-                raise result
-            answers.append(result)
-        # A failure of the store is the call's failure only where nothing else came back: what was
-        # answered stays answered.
-        if answers and all(_concerns_the_store(answer) for answer in answers):
-            raise next(answer for answer in answers if isinstance(answer, ProviderError))
-        return answers
+            found = [None] * len(reads)
+        except ProviderError as error:
+            if _concerns_the_store(error):
+                raise
+            found = [None] * len(reads)
+        # Read singly what the batch did not answer, or answered with a failure that is the store's.
+        late = [i for i, answer in enumerate(found) if answer is None or _concerns_the_store(answer)]
+        singles = await asyncio.gather(*(self._single(reads[i]) for i in late), return_exceptions=True)
+        for i, answer in zip(late, singles, strict=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, ProviderError):
+                raise answer
+            found[i] = answer
+        return [answer for answer in found if answer is not None]
 
     # -- single
 
-    async def _single(self, read: Read) -> RemoteValue | ProviderError:
-        """One read; what concerns this secret alone is returned, what concerns the store is raised."""
+    async def _single(self, read: Read) -> Answer:
+        """One read, and what came of it."""
         key = self._prefix + read.key
         arguments: dict[str, Any] = {"SecretId": key}
         operation = "describe_secret" if read.metadata else "get_secret_value"
@@ -114,96 +124,111 @@ class SecretsManagerClient:
         try:
             answer = await self._call(operation, asked, **arguments)
         except ProviderError as error:
-            if _concerns_the_store(error):
-                raise
             return error
-        return _tags(answer) if read.metadata else _value(answer, asked)
+        return _tags(answer, asked) if read.metadata else _value(answer, asked)
 
     async def _call(self, operation: str, asked: Asked, **arguments: Any) -> dict[str, Any]:
         signer = await self._credentials.signer()
         try:
-            answer = await self._sdk.call(SECRETS_MANAGER, self._region, operation, signer, **arguments)
-        except Exception as error:
+            async with self._gate:
+                answer = await self._sdk.call(SECRETS_MANAGER, self._region, operation, signer, **arguments)
+        except Exception as error:  # noqa: BLE001 - told, or raised again if it is a bug
             metrics.count_provider_call(METRICS_NAME, _ACTIONS[operation], ok=False)
-            raise translated(error, asked) from error
-        metrics.count_provider_call(METRICS_NAME, _ACTIONS[operation], ok=True)
-        return answer
+            failure = translated(error, asked)
+        else:
+            metrics.count_provider_call(METRICS_NAME, _ACTIONS[operation], ok=True)
+            return answer
+        # Raised here and not above: the SDK's exception may quote the answer.
+        raise failure
 
     # -- batch
 
-    async def _batch(self, reads: Sequence[Read]) -> list[RemoteValue | ProviderError]:
-        """Up to twenty reads in one call; what the call leaves unanswered is read singly.
+    async def _batch(self, reads: Sequence[Read]) -> list[Answer | None]:
+        """One call for up to twenty reads; None for what it leaves unanswered.
 
         Raises:
             AccessDenied: the batch call itself is denied.
-            _PoisonedBatchError: AWS refused the call for one of its secrets.
-            ProviderError: the store as a whole failed.
+            ProviderError: the call failed, for a reason of the store's or of one of the secrets.
         """
         asked = Asked("secretsmanager:BatchGetSecretValue", self._region)
         keys = [self._prefix + read.key for read in reads]
-        try:
-            answer = await self._call("batch_get_secret_value", asked, SecretIdList=sorted(set(keys)))
-        except ProviderError as error:
-            if _concerns_the_store(error) or isinstance(error, AccessDenied):
-                raise
-            raise _PoisonedBatchError from error
-        values, errors = _by_name(answer), _by_id(answer)
-        results: list[RemoteValue | ProviderError | None] = []
+        answer = await self._call("batch_get_secret_value", asked, SecretIdList=sorted(set(keys)))
+        if "SecretValues" not in answer and "Errors" not in answer:
+            # The SDK makes an empty success of a body cut short: that must never read as "not found".
+            raise unreadable(asked)
+        values = answer.get("SecretValues") or []
+        errors = {str(error.get("SecretId") or ""): error for error in answer.get("Errors") or []}
+        results: list[Answer | None] = []
         for key, read in zip(keys, reads, strict=True):
             one = Asked("secretsmanager:GetSecretValue", self._region, key, read.version)
-            if (found := values.get(key)) is not None:
-                results.append(_value(found, one))
-            elif (told := errors.get(key)) is not None:
-                results.append(_item_error(told, one))
+            told = errors.get(key)
+            entry = None if told is not None else _entry_for(key, values)
+            if told is not None:
+                code, message = str(told.get("ErrorCode") or ""), str(told.get("Message") or "")
+                results.append(from_code(code, message, one))
             else:
-                results.append(None)
-        return await self._fill(results, reads)
-
-    async def _fill(
-        self, results: Sequence[RemoteValue | ProviderError | None], reads: Sequence[Read]
-    ) -> list[RemoteValue | ProviderError]:
-        """Read singly what a batch did not answer, or answered with a failure that is the store's."""
-        open_ = [i for i, result in enumerate(results) if result is None or _concerns_the_store(result)]
-        late = dict(zip(open_, await self._one_by_one([reads[i] for i in open_]), strict=True))
-        filled = [late.get(i, result) for i, result in enumerate(results)]
-        return [result for result in filled if result is not None]
+                results.append(_value(entry, one) if entry is not None else None)
+        return results
 
     # -- the rest of the port
 
     async def validate(self) -> Verdict:
-        """Prove the identity as far as it goes without reading: the credentials can be had."""
-        await self._credentials.signer()
+        """Prove the identity without reading: the credentials can be had, and AWS knows them.
+
+        Roles have been proven by being assumed. Plain keys are shown to STS, which answers everybody whom
+        it knows. Where STS cannot be reached, as in a network with an endpoint for Secrets Manager alone,
+        they count as good until a read says otherwise.
+        """
+        signer = await self._credentials.signer()
+        now = asyncio.get_running_loop().time()
+        if self._credentials.assumes_roles or now < self._proven_until:
+            return Verdict.READY
+        asked = Asked("sts:GetCallerIdentity", self._region)
+        try:
+            await self._sdk.call(STS, self._region, "get_caller_identity", signer)
+        except Exception as error:  # noqa: BLE001 - told, or raised again if it is a bug
+            failure = translated(error, asked)
+        else:
+            self._proven_until = now + UNPROVEN_S
+            return Verdict.READY
+        if isinstance(failure, AuthFailed | RateLimited):
+            raise failure
+        log.info("AWS credentials are taken as good: %s", failure.message)
+        self._proven_until = now + UNPROVEN_S
         return Verdict.READY
 
     async def renew(self) -> None:
         """See `ports.StoreClient.renew`."""
-        self._credentials.drop()
-        await self._credentials.signer()
+        self._proven_until = 0.0
+        await self._credentials.renew()
 
     async def close(self) -> None:
         """See `ports.StoreClient.close`."""
         await self._credentials.close()
 
 
-class _PoisonedBatchError(Exception):
-    """AWS refused a whole batch for a reason that concerns one secret in it."""
-
-
 def _concerns_the_store(error: object) -> bool:
-    return isinstance(error, RateLimited | Unavailable | AuthFailed)
+    return isinstance(error, RateLimited | Unavailable | AuthFailed | Malformed)
 
 
-def _value(entry: Mapping[str, Any], asked: Asked) -> RemoteValue | ProviderError:
+def _value(entry: Mapping[str, Any], asked: Asked) -> Answer:
+    if not entry.get("ARN"):
+        return unreadable(asked)  # see `_batch` on bodies cut short
     version = str(entry.get("VersionId") or "")
     if entry.get("SecretString") is not None:
         return RemoteValue(SecretBytes(entry["SecretString"]), version)
     if entry.get("SecretBinary") is not None:
         return RemoteValue(SecretBytes(entry["SecretBinary"]), version)
-    return Malformed(f"{asked.what} has neither a string nor a binary value")
+    return Malformed(
+        f"{asked.what} has neither a string nor a binary value",
+        hint="Look at the secret in the AWS console",
+    )
 
 
-def _tags(answer: Mapping[str, Any]) -> RemoteValue:
+def _tags(answer: Mapping[str, Any], asked: Asked) -> Answer:
     """The tags as Go writes a JSON map: sorted, compact, with <, > and & escaped."""
+    if not answer.get("ARN"):
+        return unreadable(asked)
     tags = {tag["Key"]: tag["Value"] for tag in answer.get("Tags") or []}
     text = json.dumps(dict(sorted(tags.items())), separators=(",", ":"), ensure_ascii=False)
     for char in "<>&\u2028\u2029":
@@ -211,20 +236,14 @@ def _tags(answer: Mapping[str, Any]) -> RemoteValue:
     return RemoteValue(SecretBytes(text))
 
 
-def _by_name(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Batch values by every id that may have asked for them: name, ARN, ARN without its random suffix."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for entry in answer.get("SecretValues") or []:
-        arn = str(entry.get("ARN") or "")
-        found[str(entry.get("Name") or "")] = entry
-        found[arn] = entry
-        found[arn[:-_ARN_SUFFIX_CHARS]] = entry
-    return found
+def _entry_for(key: str, values: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The batch's value for what was asked: a name, an ARN, or an ARN without its random suffix.
 
-
-def _by_id(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {str(error.get("SecretId") or ""): error for error in answer.get("Errors") or []}
-
-
-def _item_error(told: Mapping[str, Any], asked: Asked) -> ProviderError:
-    return from_code(str(told.get("ErrorCode") or ""), str(told.get("Message") or ""), asked)
+    Part of an ARN counts only if it can mean one secret: `…:db-AbCdEf` is also how the ARN of a secret
+    named `db` ends.
+    """
+    exact = [entry for entry in values if key in (entry.get("Name"), entry.get("ARN"))]
+    if exact or not key.startswith("arn:"):
+        return exact[0] if exact else None
+    partial = [entry for entry in values if str(entry.get("ARN") or "")[:-_ARN_SUFFIX_CHARS] == key]
+    return partial[0] if len(partial) == 1 else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import time
-from collections.abc import Callable
 
 import msgspec
 
@@ -83,7 +82,6 @@ class CallLog:
         self.in_flight = 0
         self.max_in_flight = 0
         self._changed = asyncio.Condition()
-        self._clock: Callable[[], float] = time.time
 
     async def begin(self, record: CallRecord) -> None:
         """Note a call that has come."""
@@ -95,7 +93,7 @@ class CallLog:
 
     async def finish(self, record: CallRecord) -> None:
         """Note that a call has its answer, or will never get one."""
-        record.seconds = self._clock() - record.started
+        record.seconds = time.time() - record.started
         record.done = True
         self.in_flight -= 1
         await self._notify()

@@ -54,7 +54,8 @@ class StrictAws:
         Raises:
             RuntimeError: it ended, or did not serve in time.
         """
-        command = [sys.executable, "-m", "keyferry.testing.aws", "--owned", "--port", str(self._port)]
+        # -P: a file of the current folder must not stand in for a module.
+        command = [sys.executable, "-P", "-m", "keyferry.testing.aws", "--owned", "--port", str(self._port)]
         log = self._log.open("ab") if self._log else None
         try:
             self._process = subprocess.Popen(

@@ -1,0 +1,186 @@
+"""`keyferry demo`: the main job on this machine, as a timeline; `rotate` and `stop` for one that was kept.
+
+Here are the command line and the order of things; the acts are in `story`. Everything else is imported when
+the command runs, because it needs the extra `local`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from keyferry.cli.demo.kept import KeptDemo
+    from keyferry.cli.demo.stage import Stage
+    from keyferry.cli.demo.timeline import Timeline
+
+INTRODUCTION: Final = (
+    "Keyferry brings secrets from their store (here: AWS Secrets Manager) into Kubernetes Secrets, and keeps "
+    "them right. This demo shows it in about 20 seconds: a real Kubernetes API server without nodes, the "
+    "operator as its own process, and a double of AWS (moto; it checks signatures, IAM policies and tokens)."
+)
+PROMISE: Final = (
+    "All runs on this machine, writes to a temporary folder only, and is ended and removed at the end."
+)
+PROMISE_KEPT: Final = (
+    "All runs on this machine, writes to a temporary folder only, and is left running (--keep)."
+)
+NEXT: Final = "To try it yourself: make demo ARGS=--keep (or keyferry demo --keep)."
+INTERRUPTED: Final = 130
+"""Exit code of a program that Ctrl-C ended: 128 and the signal's number."""
+
+FOLDER = click.argument(
+    "folder", required=False, type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]"
+)
+
+
+@click.group(invoke_without_command=True, short_help="Show the main job on this machine, with a timeline.")
+@click.option("--keep", is_flag=True, help="Leave everything running at the end, and say how to use it.")
+@click.pass_context
+def demo(context: click.Context, *, keep: bool) -> None:
+    """Show the main job on this machine, with a timeline.
+
+    A real Kubernetes API server, a double of AWS, and the operator are started; a secret arrives, is rotated,
+    deleted and repaired; the store fails and recovers; mistakes are explained. Takes half a minute; the first
+    time, the Kubernetes programs are built first, which takes some minutes.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with _told():
+        _play(keep=keep)
+
+
+@demo.command()
+@FOLDER
+def rotate(folder: Path | None) -> None:
+    """Write a new password into the store of a kept demo, and watch it arrive.
+
+    FOLDER is the demo's; not needed where only one runs.
+    """
+    with _told():
+        from keyferry.cli.demo import kept, rotation
+
+        click.echo(rotation.rotate(kept.the_one(folder)))
+
+
+@demo.command()
+@FOLDER
+def stop(folder: Path | None) -> None:
+    """End a kept demo and remove its files.
+
+    FOLDER is the demo's; not needed where only one runs.
+    """
+    with _told():
+        from keyferry.cli.demo import kept
+
+        one = kept.the_one(folder)
+        kept.stop(one)
+    click.echo(f"Stopped the demo and removed {one.folder} and {one.cluster}")
+
+
+def _play(*, keep: bool) -> None:
+    from keyferry.cli.demo.programs import isolate
+    from keyferry.cli.demo.stage import Stage
+    from keyferry.cli.demo.timeline import Timeline
+    from keyferry.localcluster import StreamProgress, binaries
+
+    timeline = Timeline(sys.stdout)
+    timeline.paragraph(INTRODUCTION)
+    timeline.paragraph(PROMISE_KEPT if keep else PROMISE)
+    binaries.obtain(StreamProgress(sys.stderr))  # may take minutes, and needs the user's proxies
+    isolate(os.environ)
+    timeline.lines()
+    timeline.begin()
+    stage = Stage(timeline)
+    try:
+        with stage:
+            _act(stage, timeline, keep=keep)
+    except Exception as error:
+        if stage.kept_logs is None:
+            raise
+        raise _failure(error, stage.kept_logs) from error
+
+
+def _act(stage: Stage, timeline: Timeline, *, keep: bool) -> None:
+    from keyferry.cli.demo import figures
+    from keyferry.cli.demo.failure import DemoFailed
+    from keyferry.cli.demo.story import Story
+
+    Story(stage, timeline).play()
+    table = "kubectl -n team-a get externalsecrets"
+    timeline.command(table)
+    timeline.block(stage.cluster.kubectl(*table.split()[1:]))
+    timeline.lines()
+    timeline.paragraph(figures.told(stage))
+    if found := figures.leaks(stage, "\n".join(timeline.told)):
+        raise DemoFailed("a secret value is where it must not be", details=found)
+    timeline.paragraph(
+        "Searched for secret values: the operator's log and metrics, statuses, events, this text. None."
+    )
+    if keep:
+        timeline.lines(*_how_to_go_on(stage.keep()))
+        return
+    if code := stage.programs.stop_operator():
+        raise DemoFailed(f"the operator ended with code {code} after SIGTERM")
+    timeline.paragraph(f"Ended after {timeline.elapsed_s():.0f} s. {NEXT}")
+
+
+def _how_to_go_on(demo: KeptDemo) -> list[str]:
+    """What to do with a demo that keeps running."""
+    from keyferry.cli.demo.kept import keyferry_command
+
+    command = f"{keyferry_command()} demo"
+    kubectl = "kubectl" if shutil.which("kubectl") else demo.kubectl
+    return [
+        "",
+        "Everything keeps running. Point kubectl at it, look, rotate the password, end it all:",
+        "",
+        f"  export KUBECONFIG={demo.kubeconfig}",
+        f"  {kubectl} -n team-a get externalsecrets,secretstores,secrets",
+        f"  {command} rotate {demo.folder}",
+        f"  {command} stop {demo.folder}",
+        "",
+        f"Logs: {demo.folder}/operator.log, {demo.folder}/aws.log, {demo.cluster}/logs",
+    ]
+
+
+def _failure(error: Exception, logs: Path) -> click.ClickException:
+    """The failure for people, with the logs that were kept."""
+    from keyferry.errors import KeyferryError
+
+    (logs / "traceback.txt").write_text("".join(traceback.format_exception(error)))
+    if isinstance(error, click.ClickException):
+        what = error.format_message()
+    elif isinstance(error, KeyferryError):
+        what = str(error)
+    else:
+        what = f"the demo failed in a way that it does not know ({type(error).__name__}; see traceback.txt)"
+    return click.ClickException(f"{what}\nAll has been ended. The logs are in {logs}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell failures as the command line does: the message, no traceback."""
+    from keyferry.errors import KeyferryError
+
+    try:
+        yield
+    except KeyferryError as error:
+        raise click.ClickException(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"the demo needs the Python package {error.name}: install keyferry[aws,local]"
+        ) from error
+    except KeyboardInterrupt:
+        click.echo(
+            "\nInterrupted. What the demo had started has been ended, its files are removed.", err=True
+        )
+        raise SystemExit(INTERRUPTED) from None

@@ -1,0 +1,172 @@
+"""Objects for tests and the demo, in one line each: ExternalSecrets, fake stores, Secrets.
+
+Pure: from words to the JSON of the API. Nothing is sent (`tenant` does that) and nothing is checked, so
+that wrong objects can be built too. What is left out is left to the API server's defaults.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from keyferry.api import names
+
+Object = dict[str, Any]
+"""A Kubernetes object as decoded JSON."""
+StoreName = str | Mapping[str, str]
+"""A SecretStore by its name, or what stands in a storeRef: `cluster_store("shared")`."""
+
+DEFAULT_STORE: Final = "store"
+
+
+def cluster_store(name: str) -> dict[str, str]:
+    """The reference to a ClusterSecretStore."""
+    return {"name": name, "kind": names.CLUSTER_SECRET_STORE}
+
+
+def _store_ref(store: StoreName) -> dict[str, str]:
+    return {"name": store} if isinstance(store, str) else dict(store)
+
+
+def entry(secret_key: str, key: str, *, store: StoreName = "", **remote: str) -> Object:
+    """One entry of spec.data.
+
+    Args:
+        secret_key: the key in the target.
+        key: the remote secret.
+        store: another store than the object's.
+        remote: further fields of remoteRef: `property`, `version`, `decodingStrategy`, …
+    """
+    made: Object = {"secretKey": secret_key, "remoteRef": {"key": key, **remote}}
+    return made | ({"sourceRef": {"storeRef": _store_ref(store)}} if store else {})
+
+
+def extract(key: str, *, store: StoreName = "", **remote: str) -> Object:
+    """One entry of spec.dataFrom that extracts a remote secret; arguments as of `entry`."""
+    made: Object = {"extract": {"key": key, **remote}}
+    return made | ({"sourceRef": {"storeRef": _store_ref(store)}} if store else {})
+
+
+def external_secret(
+    name: str,
+    *entries: Object,
+    store: StoreName = DEFAULT_STORE,
+    target: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> Object:
+    """An ExternalSecret.
+
+    Args:
+        name: its name.
+        entries: of spec.data and spec.dataFrom, as `entry` and `extract` make them; each goes where it belongs.
+        store: spec.secretStoreRef; empty for none.
+        target: fields of spec.target.
+        metadata: labels, annotations, finalizers.
+        spec: further fields of the spec, by their names on the wire; they go before the others.
+    """
+    data = [one for one in entries if "secretKey" in one]
+    data_from = [one for one in entries if "secretKey" not in one]
+    made: Object = {}
+    if store:
+        made["secretStoreRef"] = _store_ref(store)
+    if target:
+        made["target"] = dict(target)
+    if data:
+        made["data"] = data
+    if data_from:
+        made["dataFrom"] = data_from
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.EXTERNAL_SECRET,
+        "metadata": {"name": name, **(metadata or {})},
+        "spec": made | spec,
+    }
+
+
+def remote(key: str, value: str, version: str = "") -> Object:
+    """One remote secret of a fake store."""
+    return {"key": key, "value": value} | ({"version": version} if version else {})
+
+
+def fake_provider(values: Mapping[str, str] | Sequence[Object], validation_result: int | None = None) -> Object:
+    """What stands in spec.provider of a fake store.
+
+    Args:
+        values: remote secrets, by key or as `remote` makes them.
+        validation_result: 0 ready, 1 unknown, 2 an error.
+    """
+    data = [remote(key, value) for key, value in values.items()] if isinstance(values, Mapping) else [*values]
+    result = {} if validation_result is None else {"validationResult": validation_result}
+    return {"fake": {"data": data, **result}}
+
+
+def store(
+    values: Mapping[str, str] | Sequence[Object] | None = None,
+    *,
+    name: str = DEFAULT_STORE,
+    cluster: bool = False,
+    validation_result: int | None = None,
+    **spec: Any,
+) -> Object:
+    """A fake SecretStore, or another one where `spec` has a provider.
+
+    Args:
+        values, validation_result: as `fake_provider`.
+        name: its name.
+        cluster: make it a ClusterSecretStore.
+        spec: further fields of the spec, by their names on the wire; they go before the others.
+    """
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.CLUSTER_SECRET_STORE if cluster else names.SECRET_STORE,
+        "metadata": {"name": name},
+        "spec": {"provider": fake_provider(values or {}, validation_result)} | spec,
+    }
+
+
+def secret(
+    name: str,
+    data: Mapping[str, str | bytes],
+    *,
+    owners: Sequence[Object] = (),
+    **metadata: Any,
+) -> Object:
+    """A Secret.
+
+    Args:
+        name: its name.
+        data: its values, not encoded.
+        owners: owner references, as `owner_reference` makes them.
+        metadata: labels, annotations.
+    """
+    references = {"ownerReferences": list(owners)} if owners else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, **references, **metadata},
+        "data": encoded(data),
+    }
+
+
+def encoded(data: Mapping[str, str | bytes]) -> dict[str, str]:
+    """Values as they stand in a Secret."""
+    raw = {key: value.encode() if isinstance(value, str) else value for key, value in data.items()}
+    return {key: base64.b64encode(value).decode() for key, value in raw.items()}
+
+
+def owner_reference(owner: Object, *, controller: bool = True) -> Object:
+    """A reference to an object that exists, as its dependents carry it."""
+    reference: Object = {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+    }
+    return reference | ({"controller": True, "blockOwnerDeletion": True} if controller else {})
+
+
+def config_map(name: str, data: Mapping[str, str] | None = None) -> Object:
+    """A ConfigMap."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": dict(data or {})}

@@ -1,0 +1,3 @@
+module keyferry.io/tests/unit/core/oracle
+
+go 1.24

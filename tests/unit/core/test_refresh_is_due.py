@@ -1,0 +1,90 @@
+"""refreshPolicy × refreshInterval × what was synced: the whole table, and its edges."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from keyferry.core.due import CLOCK_TOLERANCE, RefreshState, refresh_due
+
+NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+OLD, RECENT, FUTURE = NOW - 2 * HOUR, NOW - HOUR / 2, NOW + HOUR
+POLICIES = ["", "Periodic", "OnChange", "CreatedOnce"]
+INTERVALS = {"hour": HOUR, "zero": timedelta(0), "negative": -HOUR}
+STATES = {
+    "new": ("", None),
+    "new-with-time": ("", RECENT),
+    "synced-without-time": ("1-a", None),
+    "synced-recently": ("1-a", RECENT),
+    "synced-long-ago": ("1-a", OLD),
+    "synced-in-the-future": ("1-a", FUTURE),
+    "changed-recently": ("0-a", RECENT),
+    "changed-long-ago": ("0-a", OLD),
+    "changed-without-time": ("0-a", None),
+}
+
+
+def _state(policy="Periodic", interval=HOUR, synced="1-a", refreshed_at=RECENT, pause=None):
+    return RefreshState(
+        policy, interval, interval if pause is None else pause, "1-a", synced, refreshed_at
+    )
+
+
+def _expected(policy, interval, state):
+    if policy in ("OnChange", "CreatedOnce"):
+        never = state.startswith("new") or state.endswith("without-time")
+        return never or (policy == "OnChange" and state.startswith("changed"))
+    if state.startswith("new"):
+        return True
+    if interval != "hour":
+        return False
+    return state != "synced-recently"
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_refresh_follows_policy_interval_and_state(policy, interval, state):
+    synced, refreshed_at = STATES[state]
+
+    due = refresh_due(_state(policy, INTERVALS[interval], synced, refreshed_at), NOW)
+
+    assert due.now is _expected(policy, interval, state)
+    assert due.why
+
+
+def test_interval_zero_ignores_edits_once_synced():
+    """As the reference operator does, odd as it is."""
+    assert not refresh_due(_state(interval=timedelta(0), synced="0-a"), NOW).now
+
+
+def test_next_refresh_is_known_only_where_time_decides():
+    assert refresh_due(_state(), NOW).next_at == RECENT + HOUR
+    assert refresh_due(_state(interval=timedelta(0)), NOW).next_at is None
+    assert refresh_due(_state(policy="OnChange"), NOW).next_at is None
+    assert refresh_due(_state(policy="CreatedOnce"), NOW).next_at is None
+
+
+def test_refresh_is_due_when_the_pause_ends_and_not_a_moment_before():
+    state = _state(refreshed_at=NOW - timedelta(minutes=54), pause=timedelta(minutes=54))
+    early = NOW - timedelta(microseconds=1)
+
+    assert refresh_due(state, NOW).now
+    assert not refresh_due(state, early).now
+    assert refresh_due(state, early).next_at == NOW
+
+
+@pytest.mark.parametrize(("ahead", "due"), [(CLOCK_TOLERANCE, False), (CLOCK_TOLERANCE * 2, True)])
+def test_refresh_time_may_be_ahead_by_what_clocks_differ(ahead, due):
+    assert refresh_due(_state(refreshed_at=NOW + ahead), NOW).now is due
+
+
+@pytest.mark.parametrize("moment", [datetime.min, datetime.max])
+def test_absurd_refresh_times_do_not_stop_anything(moment):
+    """Somebody may edit a status."""
+    longest = timedelta(microseconds=2**63 // 1000)
+
+    assert refresh_due(_state(refreshed_at=moment.replace(tzinfo=UTC)), NOW).now
+    assert not refresh_due(_state(interval=longest), NOW).now
