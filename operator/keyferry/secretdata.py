@@ -1,8 +1,9 @@
 """Secret values in memory: bytes that do not show themselves.
 
-A `SecretBytes` redacts `repr`, `str` and `format`; `.reveal()` is the one way to the bytes, and only
-core.select, core.render, core.desired, kube.apply and a provider's push call may use it (a test reads
-the code for others). There is no `__dict__`, no pickling and no iteration by accident.
+A `SecretBytes` redacts `repr`, `str` and `format`; `.reveal()` is the one way to the bytes, and only a few
+modules may use it: those that select, decode, hash and apply values, and those that prove an identity to a
+store (a test holds the list, and reads the code for others). There is no `__dict__`, no pickling and no
+iteration by accident.
 """
 
 from __future__ import annotations

@@ -14,14 +14,18 @@ from __future__ import annotations
 
 import re
 import secrets
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from keyferry.localcluster import LocalCluster, StreamProgress, binaries
+from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.aws import Administrator, StrictAws
+from keyferry.testing.awstenant import AWSTenant
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import LeakDetector
@@ -93,9 +97,11 @@ def aws(cluster: LocalCluster) -> Iterator[StrictAws]:
 
 
 @pytest.fixture(scope="session")
-def administrator(aws: StrictAws) -> Administrator:
-    """One who may do everything in AWS."""
-    return aws.administrator()
+def administrator(aws: StrictAws, cluster: LocalCluster) -> Administrator:
+    """One who may do everything in AWS, and has it trust the cluster."""
+    administrator = aws.administrator()
+    administrator.trust_cluster(cluster.issuer, cluster.ca_pem)
+    return administrator
 
 
 @pytest.fixture
@@ -156,6 +162,27 @@ def private_operator(
 
 
 @pytest.fixture
+def api_proxy(cluster: LocalCluster) -> Iterator[ApiProxy]:
+    """A way to the API server that counts, delays and cuts what goes through it."""
+    with ApiProxy(cluster.server, tls=ssl.create_default_context(cadata=cluster.ca_pem)) as running:
+        yield running
+
+
+@pytest.fixture
+def proxied_kubeconfig(api_proxy: ApiProxy, operator_kubeconfig: Path, tmp_path: Path) -> Path:
+    """The operator's identity, by way of the proxy."""
+    return through(api_proxy, operator_kubeconfig, tmp_path / "kubeconfig")
+
+
+def through(proxy: ApiProxy, kubeconfig: Path, path: Path) -> Path:
+    """A kubeconfig that says the same, and goes by way of the proxy."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["clusters"][0]["cluster"] = {"server": proxy.url}
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture
 def namespace(kube: KubeClient, request: pytest.FixtureRequest, leaks: LeakDetector) -> Iterator[str]:
     """A namespace of the test's own; deleted afterwards, without waiting for its end."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].strip("-")
@@ -170,6 +197,23 @@ def namespace(kube: KubeClient, request: pytest.FixtureRequest, leaks: LeakDetec
 def tenant(kube: KubeClient, namespace: str) -> Tenant:
     """One who works in the test's namespace."""
     return Tenant(kube, namespace)
+
+
+@pytest.fixture
+def app(tenant: Tenant, clean_aws: StrictAws, administrator: Administrator) -> AWSTenant:
+    """One who works in the test's namespace and has an identity at AWS. The call log begins with the test."""
+    return AWSTenant(tenant, clean_aws, administrator)
+
+
+@pytest.fixture
+def shared_store(tenant: Tenant, leaks: LeakDetector) -> Iterator[str]:
+    """The name of a ClusterSecretStore, for the test to create; deleted afterwards."""
+    name = f"shared-{secrets.token_hex(4)}"
+    yield name
+    found = tenant.find("ClusterSecretStore", name)
+    if found is not None:
+        leaks.look(f"status of ClusterSecretStore {name}", found.get("status") or {})
+        tenant.delete("ClusterSecretStore", name)
 
 
 def look_for_leaks(kube: KubeClient, leaks: LeakDetector, namespace: str) -> None:

@@ -42,7 +42,7 @@ from keyferry.reconcile.observe import Observer
 from keyferry.reconcile.queue import Lane, WorkQueue
 from keyferry.reconcile.resync import INTERVAL_S, collection_path, run_resync
 from keyferry.reconcile.runner import AHEAD, Runner
-from keyferry.reconcile.secret_store import reconcile_store, store_kinds
+from keyferry.reconcile.secret_store import outage_began, outage_ended, reconcile_store, store_kinds
 
 log = logging.getLogger("keyferry")
 
@@ -158,8 +158,16 @@ class Process:
             access=access,
             books=books,
             queue=queue,
-            planner=Planner(providers, access, lambda store: queue.add(store, Lane.STORE)),
-            events=EventRecorder(api, lambda: queue.out + queue.depth(Lane.USER) < options.concurrent),
+            planner=Planner(
+                providers,
+                access,
+                recovered=lambda store: outage_ended(self.engine, store),
+                troubled=lambda store: outage_began(self.engine, store),
+            ),
+            # Events wait for a calm moment: nobody waits for them.
+            events=EventRecorder(
+                api, lambda: queue.out <= options.concurrent // 8 and not queue.depth(Lane.USER)
+            ),
             providers=providers,
         )
 
@@ -293,6 +301,7 @@ class Process:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.engine.planner.close()
+        self.engine.heavy.close()
         await self._endpoints.close()
         await self.engine.api.close()
         log.info("ended")

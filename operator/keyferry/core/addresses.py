@@ -7,6 +7,7 @@ again for what its name resolves to, right before the connection is made.
 from __future__ import annotations
 
 import ipaddress
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -107,7 +108,9 @@ def _refused(where: str, host: str, what: str) -> ForbiddenError:
 
 
 def _normal(host: str) -> str:
-    return host.strip().strip("[]").rstrip(".").lower()
+    """The host as resolvers read it: full-width digits and dots are digits and dots (RFC 3490)."""
+    plain = unicodedata.normalize("NFKC", host).replace("\u3002", ".")
+    return plain.strip().strip("[]").rstrip(".").lower()
 
 
 def _literal(host: str) -> IPAddress | None:
@@ -146,6 +149,8 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "webhook": ("url",),
 }
 """The fields of typed provider blocks that hold an address."""
+_TEMPLATED: Final = frozenset({"webhook"})
+"""Providers whose addresses are templates. Elsewhere braces are text, and must not hide a host."""
 
 
 def addresses_of(provider: str, block: Any) -> list[tuple[str, str]]:
@@ -161,17 +166,17 @@ def addresses_of(provider: str, block: Any) -> list[tuple[str, str]]:
             value = getattr(value, name, None)
         if isinstance(value, str) and value:
             field = f"spec.provider.{provider}.{_camel(path)}"
-            found.append((field, host_of(value, field)))
+            found.append((field, host_of(value, field, templated=provider in _TEMPLATED)))
     return [(field, host) for field, host in found if host]
 
 
-def host_of(address: str, field: str) -> str:
+def host_of(address: str, field: str, *, templated: bool = False) -> str:
     """The host in a URL, or in an address without a scheme; empty where a template stands for it.
 
     Raises:
         SpecError: it cannot be read.
     """
-    if "{{" in address.partition("://")[2].partition("/")[0] or address.startswith("{{"):
+    if templated and "{{" in address.partition("://")[2].partition("/")[0] + address[:2]:
         return ""  # made by a template later, and checked then
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
@@ -180,6 +185,9 @@ def host_of(address: str, field: str) -> str:
         raise SpecError(f"{field} is not an address that can be read") from None
     if not host:
         raise SpecError(f"{field} names no host")
+    if "\\" in parts.netloc:
+        # Some read it as a slash: where the host ends would depend on who reads.
+        raise SpecError(f"{field} is not an address that can be read")
     return host
 
 

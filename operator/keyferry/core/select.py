@@ -57,7 +57,7 @@ def select_value(
     if found.exists:
         return SecretBytes(found.text())
     missing = RemoteSecretNotFound if missing_is_absent else PropertyNotFound
-    raise missing(f"it has no property {property_[:200]!r}; {_what_there_is(text)}")
+    raise missing(f"the remote secret has no property {property_[:200]!r}; {_what_there_is(text)}")
 
 
 def _what_there_is(text: bytes) -> str:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from keyferry.api.external_secret import DataFrom, ExternalSecretSpec, RemoteRef, SecretStoreRef
 from keyferry.core.decode import check_null_bytes, decode
 from keyferry.core.keys import convert_keys, validate_keys
 from keyferry.core.select import select_map, select_value
-from keyferry.errors import KeyferryError, NotAvailableError, RemoteSecretNotFound, SpecError
+from keyferry.errors import KeyferryError, NotAvailableError, RemoteSecretNotFound, SpecError, one_line
 from keyferry.secretdata import SecretBytes, SecretData
+
+MAX_KEY_CHARS: Final = 300
+"""Most of a remote key that an error shows: a longer one would push the cause out of the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +130,13 @@ def questions(spec: ExternalSecretSpec) -> list[Question]:
                 f"spec.dataFrom[{index}]: either extract, find, or sourceRef must be set to dataFrom"
             )
         own = source.source_ref.store_ref if source.source_ref is not None else None
-        where = f"spec.dataFrom[{index}].extract"
+        where = f"spec.dataFrom[{index}].extract (key: {source.extract.key})"
         asked.append(Question(where, f"spec.dataFrom[{index}]", _store(spec, own, where), source.extract))
     for index, data in enumerate(spec.data):
         own = data.source_ref.store_ref if data.source_ref is not None else None
-        where = f"spec.data[{index}] (key: {data.remote_ref.key})"
-        event = f"spec.dataFrom[{index}] (key={data.remote_ref.key})"
+        key = one_line(data.remote_ref.key, MAX_KEY_CHARS)
+        where = f"spec.data[{index}] (key: {key})"
+        event = f"spec.dataFrom[{index}] (key={key})"
         asked.append(
             Question(where, event, _store(spec, own, where), data.remote_ref, secret_key=data.secret_key)
         )
@@ -153,6 +158,24 @@ def store_refs(spec: ExternalSecretSpec) -> set[tuple[str, str]]:
     refs += [d.source_ref.store_ref for d in spec.data if d.source_ref and d.source_ref.store_ref]
     refs += [d.source_ref.store_ref for d in spec.data_from if d.source_ref and d.source_ref.store_ref]
     return {(ref.kind, ref.name) for ref in refs if ref.name}
+
+
+HEAVY_BYTES: Final = 128 * 1024
+"""More than this to look through, and the event loop would wait for it."""
+_COSTLY: Final = frozenset("*?#@{[|(~!")
+
+
+def is_heavy(answers: Sequence[Answered]) -> bool:
+    """Whether putting the answers together may take long enough that others would notice.
+
+    Paths come from tenants: one with wildcards, queries or modifiers looks at a text many times.
+    """
+    total = 0
+    for answered in answers:
+        if isinstance(answered.value, SecretBytes):
+            costly = not _COSTLY.isdisjoint(answered.question.remote.property)
+            total += len(answered.value) * (16 if costly else 1)
+    return total > HEAVY_BYTES
 
 
 def assemble(answers: Sequence[Answered], deletion_policy: str) -> Assembled:

@@ -13,7 +13,7 @@ MAX_DEPTH: Final = 64
 """Steps below each other: components, queries, multipaths, and levels of a document that @pretty, @dig or a
 deep @flatten go down. Scanning over nested values has no depth."""
 
-_WORK_BASE: Final = 2_000_000
+_WORK_BASE: Final = 500_000
 _WORK_PER_BYTE: Final = 8
 EVALUATION_COST: Final = 64
 """Work of starting one evaluation, however small its text."""

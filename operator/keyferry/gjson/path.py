@@ -228,17 +228,17 @@ def _after_dot(rest: bytes) -> tuple[Path | None, Path | None]:
 
 
 def _array_step(text: bytes) -> ArrayStep:
-    query_text: QueryText | None = None
-    queries = text[:2] in (b"#(", b"#[")
-    begin = 0
-    if queries:
-        query_text = read_query(text)
-        if query_text is None:
-            return ArrayStep(query=_query(QueryText(b"", b"", b"", 0), every=False))
-        begin = query_text.end
-    elif text.startswith(b"#."):
+    if text.startswith(b"#."):
         each, inner_pipe = _split(text[2:])
         return ArrayStep(count=True, each=each, inner_pipe=inner_pipe)
+    query_text: QueryText | None = None
+    begin = 0
+    if text[:2] in (b"#(", b"#["):
+        query_text = read_query(text)
+        if query_text is None:
+            # gjson takes one that does not end for one that selects every plain value.
+            return ArrayStep(query=_query(QueryText(b"", b"", b"", 0), every=False))
+        begin = query_text.end
     end = begin
     while end < len(text) and text[end] not in (_DOT, _PIPE):
         end += 1

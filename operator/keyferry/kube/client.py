@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 import urllib.parse
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -49,11 +50,14 @@ class _StatusDetails(msgspec.Struct, rename="camel"):
 class _Status(msgspec.Struct):
     """Kubernetes API reference, Status v1 meta: the body of every refusal."""
 
+    kind: str = ""
     reason: str = ""
     message: str = ""
     details: _StatusDetails | None = None
 
 
+_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._:~-]+)+")
+"""Paths of whole segments without ".." or quoting. Names in them come from manifests: none may lead elsewhere."""
 _STATUS: Final = msgspec.json.Decoder(_Status)
 _ERRORS: Final[dict[int, type[KubeError]]] = {
     403: KubeForbidden,
@@ -72,18 +76,27 @@ class KubeApi:
     Args:
         config: where and who.
         pace: how many requests at once and how fast.
+        timeout_s: longest time for one request, its answer included.
     """
 
-    def __init__(self, config: ClusterConfig, pace: Pace) -> None:
+    def __init__(self, config: ClusterConfig, pace: Pace, *, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
         self._config = config
         self._pace = pace
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
+        self._closed = False
         self.requests = 0
         """Requests sent so far."""
 
     async def open(self) -> None:
-        """Make the connection pools; needs the running loop. Idempotent."""
+        """Make the connection pools; needs the running loop. Idempotent.
+
+        Raises:
+            KubeError: the certificates of the configuration cannot be used, or `close` was called.
+        """
+        if self._closed:
+            raise KubeUnavailable("the connection to the API server has been closed")
         if self._session is not None:
             return
         tls = self._config.ssl_context()
@@ -101,7 +114,7 @@ class KubeApi:
         return aiohttp.ClientSession(
             connector=connector,
             headers=headers,
-            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             proxy=self._config.proxy_url(),
             auto_decompress=True,
         )
@@ -118,11 +131,12 @@ class KubeApi:
         return frozenset([audience] if isinstance(audience, str) else audience)
 
     async def close(self) -> None:
-        """Close all connections."""
-        for session in (self._session, self._streams):
+        """Close all connections, for good."""
+        self._closed = True
+        sessions, self._session, self._streams = (self._session, self._streams), None, None
+        for session in sessions:
             if session is not None:
                 await session.close()
-        self._session = self._streams = None
 
     async def request(
         self,
@@ -144,6 +158,7 @@ class KubeApi:
         Raises:
             KubeError: by the tree in `errors`; the text is the server's own message, which names the object.
         """
+        check_path(path)
         data = body if isinstance(body, bytes | None) else orjson.dumps(body)
         # Paths hold names that need no quoting; a ready URL saves parsing and quoting at every request.
         query = f"?{urllib.parse.urlencode(params)}" if params else ""
@@ -153,7 +168,7 @@ class KubeApi:
             headers["Accept"] = accept
         for attempt in range(1, MAX_TRIES + 1):
             status, text, wait_s = await self._once(method, path, url, data, headers, fresh=attempt > 1)
-            if status < 400:
+            if status < 300:
                 return text
             if status == 401 and attempt == 1:
                 continue  # the token may have rotated since it was read
@@ -197,8 +212,9 @@ class KubeApi:
             return {}
         try:
             return {"Authorization": f"Bearer {tokens.token(fresh=fresh)}"}
-        except OSError as error:
-            raise KubeUnavailable(f"the API token cannot be read: {error.strerror}") from error
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else type(error).__name__
+            raise KubeUnavailable(f"the API token cannot be read: {why}") from None
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -212,6 +228,7 @@ class KubeApi:
         Raises:
             KubeError: as `request`, also while reading.
         """
+        check_path(path)
         if self._streams is None:
             await self.open()
         assert self._streams is not None  # noqa: S101 - open() made it
@@ -224,8 +241,10 @@ class KubeApi:
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
-                if response.status >= 400:
+                if response.status >= 300:
                     text = await response.read()
+                    if response.status == 401:
+                        await self._authorization(fresh=True)  # for the next try
                     raise refusal(response.status, text, "GET", path, _retry_after(response))
                 yield response.content
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -239,6 +258,16 @@ def _retry_after(response: aiohttp.ClientResponse) -> float:
         return 1.0
 
 
+def check_path(path: str) -> None:
+    """Refuse a path that would not lead where its caller meant.
+
+    Raises:
+        KubeInvalid: a segment is empty, is "..", or has characters that no name has.
+    """
+    if _PATH.fullmatch(path) is None:
+        raise KubeInvalid(f"{path[:300]!r} holds something that is no name of an object")
+
+
 def unreachable(error: BaseException, method: str, path: str) -> KubeUnavailable:
     """No answer at all. The cause's own text is left out: it is not stable between retries."""
     why = "did not answer in time" if isinstance(error, TimeoutError) else "cannot be reached"
@@ -246,10 +275,12 @@ def unreachable(error: BaseException, method: str, path: str) -> KubeUnavailable
 
 
 def refusal(status: int, text: bytes, method: str, path: str, wait_s: float = 0.0) -> KubeError:
-    """The error for an answer of 400 and above."""
+    """The error for an answer of 300 and above. What is no Status (a proxy's page) is not repeated."""
     try:
         told = _STATUS.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = _Status()
+    if told.kind != "Status":
         told = _Status()
     kind = _ERRORS.get(status, KubeUnavailable if status >= 500 else KubeError)
     message = told.message or f"the API server answered {status} to {method} {path}"

@@ -7,6 +7,7 @@ client authentication protocol says (client.authentication.k8s.io/v1 and v1beta1
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import os
 import ssl
@@ -74,7 +75,7 @@ class ClusterConfig:
     tokens: TokenSource | None = field(default=None, repr=False)
     client_certificate: tuple[str, str] | None = field(default=None, repr=False)
     basic: tuple[str, str] | None = field(default=None, repr=False)
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # its URL may hold a password
 
     def proxy_url(self) -> str | None:
         """The proxy to use: the configuration's own, else what HTTPS_PROXY and NO_PROXY say of the server.
@@ -84,21 +85,48 @@ class ClusterConfig:
         if self.proxy:
             return self.proxy
         parts = urllib.parse.urlsplit(self.server)
-        if urllib.request.proxy_bypass(parts.netloc):
+        if urllib.request.proxy_bypass(parts.netloc) or _is_in_no_proxy(parts.hostname or ""):
             return None
         return urllib.request.getproxies().get(parts.scheme)
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """The TLS settings, None for a plain http server."""
+        """The TLS settings, None for a plain http server.
+
+        Raises:
+            KubeError: the CA, the client certificate or its key cannot be used; nothing of them is told.
+        """
         if not self.server.startswith("https:"):
             return None
-        context = ssl.create_default_context(cadata=self.ca_pem or None)
-        if self.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self.client_certificate is not None:
-            _load_client_certificate(context, *self.client_certificate)
+        try:
+            context = ssl.create_default_context(cadata=self.ca_pem or None)
+            if self.ca_pem:
+                # From Python 3.13 on strict by default: it refuses CAs as EKS and old installers make them
+                # (no key identifiers), which every other client of the cluster accepts.
+                context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            if self.insecure:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if self.client_certificate is not None:
+                _load_client_certificate(context, *self.client_certificate)
+        except (ssl.SSLError, ValueError, TypeError) as error:
+            why = error.reason if isinstance(error, ssl.SSLError) and error.reason else type(error).__name__
+            raise KubeError(
+                f"the certificates for the API server cannot be used: {why}",
+                hint="Check its CA, and the client certificate and key",
+            ) from None
         return context
+
+
+def _is_in_no_proxy(host: str) -> bool:
+    """Whether NO_PROXY holds a network of the host's address: usual in clusters, unknown to urllib."""
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    for entry in listed.split(","):
+        try:
+            if ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
@@ -107,7 +135,8 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str
         os.fchmod(file.fileno(), 0o600)
         file.write(f"{certificate}\n{key}\n")
         file.flush()
-        context.load_cert_chain(file.name)
+        # Without an answer at hand OpenSSL would ask the terminal for an encrypted key's password.
+        context.load_cert_chain(file.name, password="")
 
 
 def load_config(kubeconfig: str | None = None, context: str | None = None) -> ClusterConfig:
@@ -119,7 +148,7 @@ def load_config(kubeconfig: str | None = None, context: str | None = None) -> Cl
     named = kubeconfig or os.environ.get("KUBECONFIG", "")
     if named:
         # Several files in $KUBECONFIG are merged by kubectl; we take the first that exists.
-        for name in named.split(os.pathsep):
+        for name in [kubeconfig] if kubeconfig else named.split(os.pathsep):
             if name and (path := Path(name).expanduser()).exists():
                 return from_kubeconfig(path, context)
         raise KubeError(f"the kubeconfig {named!r} does not exist", hint="Check --kubeconfig or KUBECONFIG")
@@ -192,7 +221,12 @@ def _entry(document: Mapping[str, Any], section: str, what: str, name: str) -> M
 def _config(base: Path, cluster: Mapping[str, Any], user: Mapping[str, Any], namespace: str) -> ClusterConfig:
     certificate = _inline_or_file(base, user, "client-certificate")
     key = _inline_or_file(base, user, "client-key")
-    basic = (user["username"], user["password"]) if user.get("username") and user.get("password") else None
+    basic = None
+    if user.get("username") and user.get("password"):
+        basic = (str(user["username"]), str(user["password"]))  # YAML makes numbers of digits
+    proxy = cluster.get("proxy-url")
+    if proxy and not str(proxy).startswith(("http://", "https://")):
+        raise KubeError("the kubeconfig's proxy-url is no http or https proxy: others are not supported")
     return ClusterConfig(
         server=str(cluster["server"]).rstrip("/"),
         ca_pem=_inline_or_file(base, cluster, "certificate-authority"),
@@ -201,7 +235,7 @@ def _config(base: Path, cluster: Mapping[str, Any], user: Mapping[str, Any], nam
         tokens=_token_source(base, user),
         client_certificate=(certificate, key) if certificate and key else None,
         basic=basic,
-        proxy=cluster.get("proxy-url"),
+        proxy=str(proxy) if proxy else None,
     )
 
 
@@ -219,29 +253,39 @@ def _token_source(base: Path, user: Mapping[str, Any]) -> TokenSource | None:
         return TokenSource(lambda: (token, float("inf")))
     if user.get("exec"):
         spec = user["exec"]
-        return TokenSource(lambda: _exec_token(spec))
+        return TokenSource(lambda: _exec_token(spec, base))
     return None
 
 
-def _exec_token(spec: Mapping[str, Any]) -> tuple[str, float]:
+def _exec_token(spec: Mapping[str, Any], base: Path) -> tuple[str, float]:
     """Run a client authentication plugin once: its token, and for how long to keep it."""
     info = {"apiVersion": spec["apiVersion"], "kind": "ExecCredential", "spec": {"interactive": False}}
     environment = os.environ | {e["name"]: e["value"] for e in spec.get("env") or []}
     environment["KUBERNETES_EXEC_INFO"] = json.dumps(info)
-    command = [spec["command"], *(spec.get("args") or [])]
+    program = str(spec["command"])
+    if os.sep in program:
+        program = str(base / program)  # relative to the kubeconfig; a bare name is looked for in PATH
+    command = [program, *(spec.get("args") or [])]
     try:
         done = subprocess.run(  # noqa: S603 - the user's own kubeconfig names the command
-            command, env=environment, capture_output=True, timeout=_EXEC_TIMEOUT_S, check=True
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_EXEC_TIMEOUT_S,
+            check=True,
         )
         status = json.loads(done.stdout)["status"]
-        token = str(status["token"])
+        return str(status["token"]), _exec_lifetime(status.get("expirationTimestamp"))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         raise KubeError(
             f"the kubeconfig's credential plugin {spec.get('command')!r} failed: {type(error).__name__}",
             hint=spec.get("installHint") or "Run it by hand to see why",
         ) from None
-    ends = status.get("expirationTimestamp")
+
+
+def _exec_lifetime(ends: str | None) -> float:
     if not ends:
-        return token, float("inf")
+        return float("inf")
     left = datetime.fromisoformat(ends).timestamp() - time.time()
-    return token, max(1.0, left - _EXEC_EARLY_S)
+    return max(1.0, left - _EXEC_EARLY_S)

@@ -14,7 +14,7 @@ import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -69,8 +69,8 @@ class _Sent:
 
 @dataclass(slots=True)
 class _Allowance:
+    at: float
     left: float = BURST
-    at: float = field(default_factory=time.monotonic)
 
 
 class EventRecorder:
@@ -78,19 +78,27 @@ class EventRecorder:
 
     Args:
         api: the connection.
-        may_send: whether there is room; asked again every `PAUSE_S` seconds while there is none.
+        may_send: whether there is room; asked again every `PAUSE_S` seconds while there is none. After
+            `LONGEST_DELAY_S` one event goes all the same.
+        clock: seconds that only grow.
     """
 
     PAUSE_S: Final = 0.25
-    LONGEST_DELAY_S: Final = 5.0
+    LONGEST_DELAY_S: Final = 1.0
 
-    def __init__(self, api: KubeApi, may_send: Callable[[], bool]) -> None:
+    def __init__(
+        self, api: KubeApi, may_send: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._api = api
         self._may_send = may_send
+        self._clock = clock
         self._waiting: deque[Event] = deque()
         self._arrived = asyncio.Event()
         self._sent: OrderedDict[bytes, _Sent] = OrderedDict()
         self._allowances: OrderedDict[str, _Allowance] = OrderedDict()
+        self._sending: dict[bytes, int] = {}
+        """By digest, how often an event that is being sent has come again meanwhile."""
+        self._quiet = asyncio.Event()
         self.dropped = 0
         """Events not sent because there were too many."""
 
@@ -103,12 +111,13 @@ class EventRecorder:
         self._arrived.set()
 
     def _allowed(self, uid: str) -> bool:
-        now = time.monotonic()
+        now = self._clock()
         allowance = self._allowances.get(uid)
         if allowance is None:
-            allowance = self._allowances[uid] = _Allowance()
+            allowance = self._allowances[uid] = _Allowance(now)
             if len(self._allowances) > MAX_REMEMBERED:
                 self._allowances.popitem(last=False)
+        self._allowances.move_to_end(uid)
         allowance.left = min(BURST, allowance.left + (now - allowance.at) / REFILL_S)
         allowance.at = now
         if allowance.left < 1:
@@ -141,37 +150,60 @@ class EventRecorder:
         """Send what waits, at the end of the process, for at most so many seconds."""
         try:
             async with asyncio.timeout(within_s):
-                while self._waiting:
-                    await self._send(self._waiting.popleft())
+                while self._waiting or self._sending:
+                    if self._waiting:
+                        await self._send(self._waiting.popleft())
+                    else:
+                        await self._quiet.wait()
         except TimeoutError:
             self.dropped += len(self._waiting)
             self._waiting.clear()
 
     async def _send(self, event: Event) -> None:
+        """Send one event; never two equal ones at a time, or they would not count up."""
+        digest = event.digest
+        if digest in self._sending:
+            self._sending[digest] += 1
+            return
+        self._sending[digest] = times = 1
+        self._quiet.clear()
         try:
-            before = self._sent.get(event.digest)
-            if before is None or not await self._count_up(before):
-                await self._create(event)
+            while times:
+                self._sending[digest] = 0
+                await self._send_times(event, digest, times)
+                times = self._sending[digest]
         except KubeError as error:
             # An event is a courtesy: its object may be gone, its namespace ending.
             log.debug("event not sent: %s", error)
+        except Exception:
+            log.exception("a bug in Keyferry")
+        finally:
+            del self._sending[digest]
+            if not self._sending:
+                self._quiet.set()
 
-    async def _count_up(self, sent: _Sent) -> bool:
+    async def _send_times(self, event: Event, digest: bytes, times: int) -> None:
+        before = self._sent.get(digest)
+        if before is None or not await self._count_up(before, times):
+            await self._create(event, times)
+
+    async def _count_up(self, sent: _Sent, times: int) -> bool:
         """Count a repetition on the event that exists; False if it has expired."""
         now = _timestamp()
-        body = {"count": sent.count + 1, "lastTimestamp": now}
+        body = {"count": sent.count + times, "lastTimestamp": now}
         path = f"/api/v1/namespaces/{sent.namespace}/events/{sent.name}"
         try:
             await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
         except KubeNotFound:
             return False
-        sent.count += 1
+        sent.count += times
         return True
 
-    async def _create(self, event: Event) -> None:
+    async def _create(self, event: Event, times: int) -> None:
         now = _timestamp()
         namespace = event.key.namespace or _CLUSTER_NAMESPACE
-        name = f"{event.key.name[:200]}.{time.time_ns():x}{os.urandom(2).hex()}"
+        stem = event.key.name[:200].rstrip("-.")  # a name cut short must still be one
+        name = f"{stem}.{time.time_ns():x}{os.urandom(2).hex()}"
         involved = {
             "apiVersion": names.API_VERSION,
             "kind": event.key.kind,
@@ -192,10 +224,11 @@ class EventRecorder:
             "reportingComponent": SOURCES[event.key.kind],
             "firstTimestamp": now,
             "lastTimestamp": now,
-            "count": 1,
+            "count": times,
         }
         await self._api.request("POST", f"/api/v1/namespaces/{namespace}/events", body=document)
-        self._sent[event.digest] = _Sent(name, namespace, 1)
+        self._sent[event.digest] = _Sent(name, namespace, times)
+        self._sent.move_to_end(event.digest)
         if len(self._sent) > MAX_REMEMBERED:
             self._sent.popitem(last=False)
 

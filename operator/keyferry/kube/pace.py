@@ -7,13 +7,16 @@ The limit starts at its most, halves when the API server says 429, and grows aga
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
 DEFAULT_LIMIT: Final = 32
 _LEAST: Final = 2
+_LEAST_PAUSE_S: Final = 0.1
 
 
 class Pace:
@@ -23,10 +26,18 @@ class Pace:
         limit: most requests under way at once.
         qps: most requests a second; 0 for no such limit.
         burst: how many may go at once before `qps` bites.
+        clock: seconds that only grow.
     """
 
-    def __init__(self, limit: int = DEFAULT_LIMIT, qps: float = 0.0, burst: int = 0) -> None:
+    def __init__(
+        self,
+        limit: int = DEFAULT_LIMIT,
+        qps: float = 0.0,
+        burst: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.limit = limit
+        self._clock = clock
         self._allowed = float(limit)
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -34,6 +45,9 @@ class Pace:
         self._interval = 1.0 / qps if qps > 0 else 0.0
         self._lead = max(burst, 1) * self._interval
         self._next_slot = 0.0
+        # Those who have to wait do so one behind the other: a slot is taken only when its time has come,
+        # so that who gives up leaves it to the next, and a new 429 holds for all who still wait.
+        self._line = asyncio.Lock()
 
     @property
     def allowed(self) -> int:
@@ -41,9 +55,15 @@ class Pace:
         return int(self._allowed)
 
     def slow_down(self, wait_s: float) -> None:
-        """The server asked for less: half as many at once, and none for `wait_s` seconds (at least 0.1)."""
-        self._allowed = max(_LEAST, self._allowed / 2)
-        self._not_before = max(self._not_before, time.monotonic() + max(wait_s, 0.1))
+        """The server asked for less: half as many at once, and none for `wait_s` seconds (at least 0.1).
+
+        Requests that were under way together are refused together: within such a pause the limit is not
+        halved again.
+        """
+        now = self._clock()
+        if now >= self._not_before:
+            self._allowed = max(min(_LEAST, self.limit), self._allowed / 2)
+        self._not_before = max(self._not_before, now + max(wait_s, _LEAST_PAUSE_S))
 
     async def __aenter__(self) -> None:
         if self._under_way >= int(self._allowed) or self._waiting:
@@ -52,7 +72,10 @@ class Pace:
             try:
                 await turn  # whoever wakes us has counted us in
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
+                if turn.cancelled():
+                    with contextlib.suppress(ValueError):
+                        self._waiting.remove(turn)
+                else:
                     self._leave()
                 raise
         else:
@@ -64,13 +87,23 @@ class Pace:
             raise
 
     async def _wait_for_slot(self) -> None:
-        now = time.monotonic()
-        start = self._not_before
-        if self._interval:
-            self._next_slot = max(self._next_slot, now - self._lead) + self._interval
-            start = max(start, self._next_slot)
-        if start > now:
-            await asyncio.sleep(start - now)
+        if not self._line.locked() and self._take_slot() <= 0:
+            return
+        async with self._line:
+            while True:
+                wait_s = self._take_slot()
+                if wait_s <= 0:
+                    return
+                await asyncio.sleep(wait_s)
+
+    def _take_slot(self) -> float:
+        """Take the next slot if its time has come; else in how many seconds to look again."""
+        now = self._clock()
+        slot = max(self._next_slot, now - self._lead) + self._interval
+        wait_s = max(self._not_before, slot if self._interval else 0.0) - now
+        if wait_s <= 0:
+            self._next_slot = slot
+        return wait_s
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

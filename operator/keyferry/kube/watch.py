@@ -13,7 +13,7 @@ import enum
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,7 +31,7 @@ PAGE_SIZE: Final = 500
 SILENCE_S: Final = 150.0
 """The server sends a bookmark about every minute: longer silence than this means a dead stream."""
 _SERVER_TIMEOUT_S: Final = 300
-_BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SHORT_S: Final = 1.0
 """A stream that ends sooner counts as a failure, so that a server which hangs up is not hammered."""
 _RELIST_AFTER: Final = 3
@@ -130,11 +130,24 @@ class MetadataWatch:
     Args:
         api: the connection.
         watched: what to watch, and what to do with it.
+        silence_s: a stream that says nothing for so long is dead.
+        pauses_s: pauses after one, two, … failures in a row; the last one stays.
     """
 
-    def __init__(self, api: KubeApi, watched: Watched) -> None:
+    def __init__(
+        self,
+        api: KubeApi,
+        watched: Watched,
+        *,
+        silence_s: float = SILENCE_S,
+        pauses_s: Sequence[float] = BACKOFF_S,
+    ) -> None:
         self._api = api
         self._watched = watched
+        self._silence_s = silence_s
+        self._pauses_s = pauses_s
+        self._version = ""
+        """Up to where everything has been handled; empty where a list is due."""
         self.synced = asyncio.Event()
         """Set once the first list has been handled."""
         self.last_progress = time.monotonic()
@@ -144,28 +157,42 @@ class MetadataWatch:
     async def run(self) -> None:
         """List, then watch, for ever. A series of failures is logged once and retried with growing pauses."""
         failures = 0
-        version = ""
         while True:
             began = time.monotonic()
             try:
-                if not version:
-                    version = await self._list()
+                if not self._version:
+                    self._version = await self._list()
                     self.synced.set()
-                version = await self._stream(version)
+                    began = time.monotonic()
+                await self._stream()
                 failures = 0 if time.monotonic() - began > _SHORT_S else failures + 1
-            except KubeGone:
-                log.info("watch of %s has to list again", self._watched.path)
-                version = ""
+            except (KubeError, msgspec.DecodeError, UnicodeDecodeError) as error:
+                if self.last_progress - began > _SHORT_S:
+                    failures = 0  # it went well for a while: another series
+                self._tell(error, failures)
                 failures += 1
-            except (KubeError, msgspec.DecodeError) as error:
-                if failures == 0:
-                    log.warning("watch of %s failed: %s", self._watched.path, error)
-                failures += 1
-                if failures >= _RELIST_AFTER:
-                    version = ""
+                unreached = isinstance(error, KubeError) and not error.status
+                # Where nobody answers, the version is not to blame: the list would only be dearer.
+                if isinstance(error, KubeGone) or (failures >= _RELIST_AFTER and not unreached):
+                    self._version = ""
             if failures:
-                pause = _BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1]
+                pause = self._pauses_s[min(failures, len(self._pauses_s)) - 1]
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+
+    def _tell(self, error: Exception, failures: int) -> None:
+        """Log the first failure of a series; of an answer that cannot be read its kind alone."""
+        if failures == 0 and isinstance(error, KubeGone):
+            log.info("watch of %s has to list again", self._watched.path)
+        elif failures == 0:
+            told = str(error) if isinstance(error, KubeError) else "the answer cannot be read"
+            log.warning("watch of %s failed: %s", self._watched.path, told)
+
+    def _handle(self, change: Change, meta: ObjectMeta) -> None:
+        try:
+            self._watched.handle(change, meta)
+        except Exception:
+            # One object that we cannot cope with must not end the watch of all others.
+            log.exception("a bug in Keyferry")
 
     async def _list(self) -> str:
         """All objects, page by page; then what is no longer there."""
@@ -176,42 +203,45 @@ class MetadataWatch:
             page = _LIST.decode(body)
             for item in page.items or ():
                 seen.add((item.metadata.namespace, item.metadata.name))
-                self._watched.handle(Change.LISTED, item.metadata)
+                self._handle(Change.LISTED, item.metadata)
             self.last_progress = time.monotonic()
             if not page.metadata.continue_:
                 break
             params["continue"] = page.metadata.continue_
         for namespace, name in [key for key in self._watched.known() if key not in seen]:
-            self._watched.handle(Change.GONE, ObjectMeta(namespace=namespace, name=name))
+            self._handle(Change.GONE, ObjectMeta(namespace=namespace, name=name))
         self.relists += 1
         return page.metadata.resource_version
 
     def _selector(self) -> dict[str, str]:
         return {"labelSelector": self._watched.label_selector} if self._watched.label_selector else {}
 
-    async def _stream(self, version: str) -> str:
-        """Events from `version` on, until the server ends the stream; the version to go on from.
+    async def _stream(self) -> None:
+        """Events from where we are on, until the server ends the stream.
 
         Raises:
             KubeGone: the version is too old.
-            KubeError: the server refused, or sent an error event.
+            KubeError: the server refused, could not be reached, or sent an error event.
+            msgspec.DecodeError, UnicodeDecodeError: it sent something else than events.
         """
         params = {
             "watch": "true",
             "allowWatchBookmarks": "true",
-            "resourceVersion": version,
+            "resourceVersion": self._version,
             "timeoutSeconds": str(int(_SERVER_TIMEOUT_S * random.uniform(0.8, 1.2))),  # noqa: S311
         } | self._selector()
+        connected = False
         try:
-            async with self._api.stream(self._watched.path, params, WATCH_ACCEPT, SILENCE_S) as content:
+            stream = self._api.stream(self._watched.path, params, WATCH_ACCEPT, self._silence_s)
+            async with stream as content:
+                connected = True
                 self.last_progress = time.monotonic()
                 async for line in lines(content):
-                    version = self._event(line) or version
+                    self._version = self._event(line) or self._version
         except KubeUnavailable as error:
             # Cut or silent: go on from where it was. A refusal (5xx) is for run()'s pauses.
-            if error.status:
+            if error.status or not connected:
                 raise
-        return version
 
     def _event(self, line: bytes) -> str:
         """Handle one event; its resource version."""
@@ -224,17 +254,19 @@ class MetadataWatch:
             raise KubeError(f"the watch ended with code {error.code}", status=error.code)
         meta = _PARTIAL.decode(event.object).metadata
         if event.type == "DELETED":
-            self._watched.handle(Change.GONE, meta)
+            self._handle(Change.GONE, meta)
         elif event.type != "BOOKMARK":
-            self._watched.handle(Change.SET, meta)
+            self._handle(Change.SET, meta)
         return meta.resource_version
 
 
 async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     """The whole lines of a stream, of any length (aiohttp's own iteration limits it); a torn last one is dropped."""
-    rest = b""
+    parts: list[bytes] = []  # of a line that has not ended: joined once, for it may come in a thousand chunks
     async for chunk in content.iter_any():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            if line:
+        first, *others = chunk.split(b"\n")
+        parts.append(first)
+        for part in others:
+            if line := b"".join(parts):
                 yield line
+            parts = [part]

@@ -99,7 +99,13 @@ class LocalCluster:
         programs = binaries.obtain(progress)
         began = time.monotonic()
         layout = layout or Layout.in_temporary_folder()
-        supervisor = Supervisor(layout.folder, remove=layout.temporary)
+        try:
+            supervisor = Supervisor(layout.folder, remove=layout.temporary)
+        except BaseException:
+            # Interrupted before anybody else could know of the folder.
+            if layout.temporary:
+                shutil.rmtree(layout.folder, ignore_errors=True)
+            raise
         try:
             port = supervisor.reserve_port(layout.last_port())
             layout.remember_port(port)
@@ -180,6 +186,7 @@ class LocalCluster:
                 *arguments,
             ],
             input=input,
+            encoding="utf-8",
             capture_output=True,
             text=True,
             check=False,

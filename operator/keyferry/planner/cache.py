@@ -50,6 +50,7 @@ class AnswerCache:
         self._max_age_s = max_age_s
         self._kept: OrderedDict[tuple[str, Read], _Kept] = OrderedDict()
         self._bytes = 0
+        self._values = 0
 
     def get(self, fingerprint: str, read: Read, need: Freshness, now: float) -> Answer | None:
         """The kept answer, if it is fresh enough."""
@@ -65,6 +66,7 @@ class AnswerCache:
         size = _OVERHEAD_BYTES + (len(answer.value) if isinstance(answer, RemoteValue) else 0)
         self._kept[fingerprint, read] = _Kept(asked_at, answer, size)
         self._bytes += size
+        self._values += isinstance(answer, RemoteValue)
         horizon = asked_at - self._max_age_s
         while self._kept:
             oldest, kept = next(iter(self._kept.items()))
@@ -75,6 +77,7 @@ class AnswerCache:
     def _drop(self, key: tuple[str, Read]) -> None:
         if (kept := self._kept.pop(key, None)) is not None:
             self._bytes -= kept.size
+            self._values -= isinstance(kept.answer, RemoteValue)
 
     def forget(self, fingerprint: str) -> None:
         """Drop all answers of one identity."""
@@ -82,9 +85,10 @@ class AnswerCache:
             self._drop(key)
 
     def clear(self) -> None:
-        """Drop everything: nobody waits any more."""
-        self._kept.clear()
-        self._bytes = 0
+        """Drop all values: nobody waits any more. Failures stay: they spare those who try again a call."""
+        if self._values:
+            for key in [key for key, kept in self._kept.items() if isinstance(kept.answer, RemoteValue)]:
+                self._drop(key)
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -26,6 +26,7 @@ from keyferry.ports import (
     Provider,
     SecretObject,
     ServiceAccountObject,
+    StoreClient,
     StoreView,
 )
 
@@ -108,6 +109,7 @@ class Planner:
         providers: by the key in `spec.provider`.
         cluster: what providers may read in the cluster.
         recovered: called with a store's key when its outage has ended.
+        troubled: called with a store's key when an outage begins.
     """
 
     def __init__(
@@ -115,10 +117,12 @@ class Planner:
         providers: Mapping[str, Provider],
         cluster: ClusterAccess,
         recovered: Callable[[ObjectKey], None],
+        troubled: Callable[[ObjectKey], None] = lambda _: None,
     ) -> None:
         self._providers = providers
         self._cluster = cluster
         self._recovered = recovered
+        self._troubled = troubled
         self._cache = AnswerCache()
         self._sessions: dict[str, StoreSession] = {}
         self._bindings: dict[BindingKey, _Bound] = {}
@@ -192,21 +196,28 @@ class Planner:
             if session is not None:
                 await client.close()
             else:
-                session = StoreSession(
-                    identity.fingerprint, client, self._cache, lambda: self._wake(identity.fingerprint)
-                )
+                session = self._new_session(identity.fingerprint, client)
                 self._sessions[identity.fingerprint] = session
         session.users.add(key)
         if (grace := self._graces.pop(session.fingerprint, None)) is not None:
             grace.cancel()
         return Binding(session, identity, retries)
 
-    def _wake(self, fingerprint: str) -> None:
-        """An outage has ended: tell each store that uses the session, once."""
+    def _new_session(self, fingerprint: str, client: StoreClient) -> StoreSession:
+        return StoreSession(
+            fingerprint,
+            client,
+            self._cache,
+            recovered=lambda: self._tell(fingerprint, self._recovered),
+            troubled=lambda: self._tell(fingerprint, self._troubled),
+        )
+
+    def _tell(self, fingerprint: str, told: Callable[[ObjectKey], None]) -> None:
+        """An outage has begun or ended: tell each store that uses the session, once."""
         session = self._sessions.get(fingerprint)
         if session is not None:
             for store in {key.store for key in session.users if isinstance(key, BindingKey)}:
-                self._recovered(store)
+                told(store)
 
     def uses(self, need: ObjectKey) -> bool:
         """Whether some identity was made from this object, or would be if it existed."""

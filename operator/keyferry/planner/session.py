@@ -64,10 +64,16 @@ class StoreSession:
         client: its connection.
         cache: the planner's.
         recovered: called when an outage has ended, to wake those who failed by it.
+        troubled: called when an outage begins.
     """
 
     def __init__(
-        self, fingerprint: str, client: StoreClient, cache: AnswerCache, recovered: Callable[[], None]
+        self,
+        fingerprint: str,
+        client: StoreClient,
+        cache: AnswerCache,
+        recovered: Callable[[], None],
+        troubled: Callable[[], None] = lambda: None,
     ) -> None:
         self.fingerprint = fingerprint
         self.client = client
@@ -77,6 +83,7 @@ class StoreSession:
         self.saved = 0
         self._cache = cache
         self._recovered = recovered
+        self._troubled = troubled
         self._flights: dict[Read, _Flight] = {}
         self._desk = _Desk()
         self._free_slots = client.max_concurrency
@@ -307,6 +314,7 @@ class StoreSession:
         if self._closed or self._breaker.is_open:
             return  # calls that were under way together fail together: that is one failure
         self._start_probe(probe, self._breaker.failed(error))
+        self._troubled()
         waiting = [*self._singles, *self._desk.waiting]
         self._singles.clear()
         self._clear_desk()

@@ -25,6 +25,6 @@ async def _resolve(host: str) -> list[str]:
     """What the name stands for now; nothing where it does not resolve, which the connection will tell."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for what cannot be a name at all
         return []
     return sorted({str(entry[4][0]) for entry in found})

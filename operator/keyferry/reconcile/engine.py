@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from keyferry.aio import ThreadDoor
 from keyferry.clock import Clock
 from keyferry.core.addresses import AddressPolicy
 from keyferry.kube.access import KubeAccess
@@ -53,5 +54,7 @@ class Engine:
     events: EventRecorder
     providers: Mapping[str, Provider]
     random: random.Random = field(default_factory=random.Random)
+    heavy: ThreadDoor = field(default_factory=lambda: ThreadDoor("heavy", 2))
+    """Where work goes that would hold the event loop: two threads, so that a hostile object delays its like."""
     store_settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever a store has been looked at."""

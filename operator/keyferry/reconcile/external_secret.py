@@ -33,6 +33,7 @@ from keyferry.core.sources import (
     assemble,
     check_available,
     check_policies,
+    is_heavy,
     questions,
     store_refs,
 )
@@ -133,6 +134,7 @@ async def reconcile_external_secret(engine: Engine, claim: Claim) -> None:
         await finish(engine, key, record, failed(summarize.FAILED_FETCH, error), timedelta(0))
         return
     if work is None:
+        log.debug("left alone: another controller class or kind of store")
         return
     outcome = await _attempt(engine, work, claim)
     record.settled = True
@@ -142,6 +144,7 @@ async def reconcile_external_secret(engine: Engine, claim: Claim) -> None:
 
 async def _pause(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
     """Say that the object is paused, and let it rest."""
+    log.debug("left alone: paused")
     engine.queue.unschedule(key)
     before = record.read_status()
     paused = summarize.paused_status(before, engine.clock.now())
@@ -203,6 +206,7 @@ async def _attempt(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     except _StepError as step:
         return failed(step.what, step.error)
     except Unsettled:
+        work.record.waiting = True
         engine.queue.schedule(work.key, engine.queue.now() + UNSETTLED_RETRY_S, Lane.RETRY)
     except KubeConflict:
         # Somebody writes the Secret at the same time: not a failure, look again.
@@ -275,14 +279,13 @@ def _rest(engine: Engine, work: Work, due: Due) -> Outcome | None:
     if due.next_at is not None:
         delay = (due.next_at - engine.clock.now()).total_seconds()
         engine.queue.schedule(work.key, engine.queue.now() + max(0.0, delay), Lane.PERIODIC)
-    ready = next((x for x in work.status.conditions if x.type == c.READY), None)
-    if ready is None or (ready.status == c.TRUE and summarize.MESSAGE_PAUSED not in ready.message):
+    log.debug("nothing to do: %s", due.why)
+    if not work.status.synced_resource_version:
         return None
-    if (
-        not work.status.synced_resource_version
-        or work.status.synced_resource_version != work.record.current()
-    ):
-        return None
+    said = summarize.resumed_status(work.status)
+    ready = next((condition for condition in said.conditions if condition.type == c.READY), None)
+    if ready is not None and ready.status == c.TRUE:
+        return None if said == work.status else Outcome(ready.reason, ready.message, ready=True)
     return Outcome(c.SECRET_SYNCED, summarize.MESSAGE_SYNCED, ready=True)
 
 
@@ -318,6 +321,8 @@ async def _resolve(engine: Engine, work: Work, claim: Claim) -> Assembled:
     for answered in answers:
         if isinstance(answered.value, Deferred):
             raise answered.value
+    if is_heavy(answers):
+        return await engine.heavy.run(assemble, answers, work.target.deletion_policy)
     return assemble(answers, work.target.deletion_policy)
 
 
@@ -351,9 +356,7 @@ async def _write(engine: Engine, work: Work, assembled: Assembled, started: date
     Raises:
         _StepError: it could not be done.
     """
-    for question in assembled.absent:
-        message = f"secret does not exist at provider using {question.event}"
-        record_event(engine, work.key, work.record, c.EVENT_MISSING_PROVIDER_SECRET, message)
+    _tell_absent(engine, work, assembled)
     synced = work.record.current()
     if not assembled.data and work.target.deletion_policy == "Delete":
         await _delete(engine, work)
@@ -375,6 +378,16 @@ async def _write(engine: Engine, work: Work, assembled: Assembled, started: date
                 record_event(engine, work.key, work.record, c.EVENT_DELETED, MESSAGE_ORPHANED)
                 log.info('deleted Secret "%s": the target has another name now', name)
     return _done(c.SECRET_SYNCED, summarize.MESSAGE_SYNCED, started, synced, binding=work.target.name)
+
+
+def _tell_absent(engine: Engine, work: Work, assembled: Assembled) -> None:
+    """An event for each entry whose remote secret has become absent since the last sync."""
+    before = work.record.absent
+    work.record.absent = tuple(question.event for question in assembled.absent)
+    for place in work.record.absent:
+        if place not in before:
+            message = f"secret does not exist at provider using {place}"
+            record_event(engine, work.key, work.record, c.EVENT_MISSING_PROVIDER_SECRET, message)
 
 
 def _done(reason: str, message: str, started: datetime, synced: str, binding: str | None = None) -> Outcome:

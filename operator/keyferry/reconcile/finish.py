@@ -43,6 +43,7 @@ async def finish(
     """Write the status if it says anything new, tell an event if it does, and say when to look again."""
     before = record.read_status()
     error = outcome.error
+    record.waiting = error is not None
     if isinstance(error, Deferred) and is_ready(before):
         # Its turn has not come: what was true stays true.
         schedule_retry(engine, key, record, error, interval)

@@ -173,7 +173,7 @@ class WorkQueue:
         if entry.lane is not None:
             self._counts[entry.lane] -= 1
             entry.lane = entry.place = None
-        entry.due = None
+        entry.due, entry.fresh_from = None, -math.inf
         self._drop_if_idle(key, entry)
 
     # -- taking out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -59,14 +60,14 @@ class Runner:
     async def _one(self, claim: Claim) -> None:
         key = claim.key
         with bound(kind=key.kind, namespace=key.namespace, name=key.name):
-            started = self._engine.queue.now()
+            started = time.perf_counter()  # the loop's own time is a millisecond coarse
             try:
                 await self._reconcilers[key.kind](self._engine, claim)
             except Exception:
                 # Reconcilers tell their own failures; what comes here is a bug in telling them.
                 log.exception("a bug in Keyferry")
                 self._engine.queue.schedule(key, self._engine.queue.now() + BUG_RETRY_S, Lane.RETRY)
-            duration = self._engine.queue.now() - started
+            duration = time.perf_counter() - started
         books = self._engine.books
         record = books.external_secrets.get(key) or books.stores.get(key)
         if record is not None:

@@ -56,14 +56,27 @@ async def _look_at(engine: Engine, key: ObjectKey, record: StoreRecord) -> None:
     record.failures = 0 if outcome.ready else record.failures + 1
     if was is None or (outcome.ready and not was):
         wake(engine, key)
-    await _write(engine, key, record, outcome, capabilities)
-    _schedule(engine, key, record, outcome)
+    if await _write(engine, key, record, outcome, capabilities):
+        _schedule(engine, key, record, outcome)
 
 
 def wake(engine: Engine, store: ObjectKey) -> None:
-    """Look again at everything that uses a store."""
+    """Look again at what uses a store and came to nothing so far."""
     for dependent in engine.books.dependents.of(store):
-        engine.queue.add(dependent, Lane.EVENT)
+        record = engine.books.external_secrets.get(dependent)
+        if record is not None and record.waiting:
+            engine.queue.add(dependent, Lane.EVENT)
+
+
+def outage_began(engine: Engine, store: ObjectKey) -> None:
+    """Say so on the store."""
+    engine.queue.add(store, Lane.STORE)
+
+
+def outage_ended(engine: Engine, store: ObjectKey) -> None:
+    """Say so on the store, and look again at what failed by it."""
+    engine.queue.add(store, Lane.STORE)
+    wake(engine, store)
 
 
 def _is_ours(engine: Engine, key: ObjectKey, record: StoreRecord) -> bool:
@@ -110,11 +123,13 @@ async def _validate(engine: Engine, key: ObjectKey, record: StoreRecord) -> tupl
 
 async def _write(
     engine: Engine, key: ObjectKey, record: StoreRecord, outcome: StoreOutcome, capabilities: str
-) -> None:
+) -> bool:
+    """Write the status if it is news; False where the store has gone, or the write is to be tried again."""
     before = record.read_status()
     after = store_status(before, outcome, capabilities, record.generation, engine.clock.now())
     if after == before:
-        return
+        log.debug("validated again: nothing new")
+        return True
     status = msgspec.json.encode(after)
     try:
         version = await write_status(
@@ -122,18 +137,19 @@ async def _write(
         )
     except KubeNotFound:
         forget_store(engine, key)
-        return
+        return False
     except KubeConflict:
         engine.queue.schedule(key, engine.queue.now() + 0.2, Lane.STORE)
-        return
+        return False
     except KubeError as error:
         log.warning("the store's status could not be written: %s", error)
         engine.queue.schedule(key, engine.queue.now() + 2.0, Lane.STORE)
-        return
+        return False
     record.resource_version, record.status = version, status
     type_ = NORMAL if outcome.ready else WARNING
     engine.events.record(key, record.uid, type_, outcome.reason, outcome.message)
     log.log(logging.INFO if outcome.ready else logging.WARNING, "%s", outcome.message)
+    return True
 
 
 def forget_store(engine: Engine, key: ObjectKey) -> None:
@@ -150,8 +166,7 @@ def _schedule(engine: Engine, key: ObjectKey, record: StoreRecord, outcome: Stor
     if outcome.error is not None:
         delay = retry_delay(outcome.error, record.failures, interval_s, engine.random.random())
         delay = interval_s if delay is None else min(delay, interval_s)
-    if engine.queue.due_at(key) is None:
-        engine.queue.schedule(key, engine.queue.now() + (delay or 0.0), Lane.STORE)
+    engine.queue.schedule(key, engine.queue.now() + (delay or 0.0), Lane.STORE)
 
 
 def _interval_s(engine: Engine, record: StoreRecord) -> float:

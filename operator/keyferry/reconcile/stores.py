@@ -54,6 +54,9 @@ async def use_store(engine: Engine, ref: SecretStoreRef, namespace: str) -> Stor
     """
     key = store_key(ref, namespace)
     record = engine.books.stores.get(key) or await _look_for(engine, key)
+    if record.controller not in ("", engine.settings.controller_class):
+        # Found a moment ago, ahead of its watch: the next look leaves the ExternalSecret alone.
+        raise Unsettled(f"{key} is of another controller class")
     if record.view is None:
         raise SpecError(f"{key} has an invalid spec: {record.problem}")
     provider = engine.providers.get(record.view.provider)

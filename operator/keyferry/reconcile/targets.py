@@ -81,8 +81,6 @@ async def check_target(
     known = engine.books.secrets.get((owner.namespace, target.name))
     if known is not None and known.intact_version == known.resource_version:
         return TargetCheck(TargetState.VALID)
-    if known is None and _is_expected_absent(target, status):
-        return TargetCheck(TargetState.VALID)
     if known is None and not status.synced_resource_version:
         return TargetCheck(TargetState.MISSING)
     existing = await _read(engine, owner.namespace, target.name, known)

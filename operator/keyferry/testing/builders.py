@@ -90,7 +90,9 @@ def remote(key: str, value: str, version: str = "") -> Object:
     return {"key": key, "value": value} | ({"version": version} if version else {})
 
 
-def fake_provider(values: Mapping[str, str] | Sequence[Object], validation_result: int | None = None) -> Object:
+def fake_provider(
+    values: Mapping[str, str] | Sequence[Object], validation_result: int | None = None
+) -> Object:
     """What stands in spec.provider of a fake store.
 
     Args:

@@ -7,6 +7,7 @@ business; what is waited for over and over has a method here.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -146,7 +147,9 @@ class Tenant:
 
     # -- waiting
 
-    def wait_told(self, name: str, reason: str, kind: str = names.EXTERNAL_SECRET, holding: str = "") -> Object:
+    def wait_told(
+        self, name: str, reason: str, kind: str = names.EXTERNAL_SECRET, holding: str = ""
+    ) -> Object:
         """Wait until the Ready condition speaks of the object's present spec and has the reason; the object.
 
         Args:
@@ -155,15 +158,16 @@ class Tenant:
             holding: what the message must hold.
         """
 
-        def is_told() -> Object | None:
+        def is_told() -> Object:
             found = self.get(kind, name)
             ready = ready_of(found)
             fits = ready["reason"] == reason and holding in ready["message"]
             current = ready.get("observedGeneration") == found["metadata"]["generation"]
-            assert fits and current, f"{ready} at generation {found['metadata']['generation']}"
+            if not (fits and current):
+                raise LookupError(f"{ready} at generation {found['metadata']['generation']}")
             return found
 
-        return eventually(is_told, timeout_s=SYNC_S) or {}
+        return eventually(is_told, timeout_s=SYNC_S)
 
     def wait_synced(self, name: str) -> Object:
         """Wait until an ExternalSecret is synced as it is now; the object."""
@@ -179,9 +183,9 @@ class Tenant:
         def is_so() -> bool:
             held = self.values(name)
             # Not the values: what fails is printed.
-            assert sorted(held) == sorted(expected)
-            wrong = sorted(key for key in expected if held[key] != expected[key])
-            assert wrong == []
+            wrong = sorted(key for key in held.keys() | expected.keys() if held.get(key) != expected.get(key))
+            if wrong:
+                raise LookupError(f"the values of {wrong} are not as expected, there are {sorted(held)}")
             return True
 
         eventually(is_so, timeout_s=timeout_s)
@@ -196,7 +200,8 @@ class Tenant:
         def is_there() -> Object:
             found = self.raw_events(kind, name)
             fitting = [one for one in found if one["reason"] == reason and holding in one["message"]]
-            assert fitting, [(one["reason"], one["message"]) for one in found]
+            if not fitting:
+                raise LookupError(str([(one["reason"], one["message"]) for one in found]))
             return fitting[0]
 
         return eventually(is_there, timeout_s=SYNC_S)
@@ -213,13 +218,18 @@ class Tenant:
         """How often the operator has asked stores for this ExternalSecret."""
         return self.metric(operator, "externalsecret_sync_calls_total", name)
 
-    def last_look(self, operator: OperatorProcess, name: str) -> float:
-        """How long the operator's last look at an ExternalSecret took: another number means another look."""
-        return self.metric(operator, "externalsecret_reconcile_duration", name)
+    def wait_refreshes(self, operator: OperatorProcess, name: str, calls: float) -> None:
+        """Wait until the operator has asked stores so many times for this ExternalSecret."""
+        eventually(lambda: self.sync_calls(operator, name) >= calls, timeout_s=SYNC_S)
 
-    def wait_look(self, operator: OperatorProcess, name: str, before: float) -> None:
-        """Wait for a look at an ExternalSecret later than the one that took `before`."""
-        eventually(lambda: self.last_look(operator, name) != before, timeout_s=SYNC_S)
+    def looks(self, operator: OperatorProcess, name: str) -> int:
+        """How many lines its log (at level debug) has about an ExternalSecret: each look at it writes one."""
+        about = f" kind=ExternalSecret namespace={self.namespace} name={re.escape(name)}(?=\\s|$)"
+        return len(re.findall(about, operator.log))
+
+    def wait_looks(self, operator: OperatorProcess, name: str, more_than: int = 0) -> None:
+        """Wait for a look at an ExternalSecret after those that `looks` has counted before."""
+        eventually(lambda: self.looks(operator, name) > more_than, timeout_s=SYNC_S)
 
 
 def ready_of(found: Object) -> Object:

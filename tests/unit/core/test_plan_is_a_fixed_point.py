@@ -92,17 +92,26 @@ def _changed(before, after):
 def _names_of(existing, manager):
     fields = next(e for e in existing.metadata["managedFields"] if e["manager"] == manager)["fieldsV1"]
     meta = fields["f:metadata"]
-    return [{k[2:] for k in f if k != "."} for f in (fields["f:data"], meta["f:labels"], meta["f:annotations"])]
+    return [
+        {k[2:] for k in f if k != "."} for f in (fields["f:data"], meta["f:labels"], meta["f:annotations"])
+    ]
 
 
 def _applied(plan):
     """The Secret that the API server has after the plan was carried out."""
     before = plan.existing or ExistingSecret(
-        "u", "0", {"managedFields": [_managed(m, (), (), ()) for m in (OURS, THEIRS)]}, "Opaque", False, SecretData()
+        "u",
+        "0",
+        {"managedFields": [_managed(m, (), (), ()) for m in (OURS, THEIRS)]},
+        "Opaque",
+        False,
+        SecretData(),
     )
     pairs = [(before.data, plan.data), (before.labels, plan.labels), (before.annotations, plan.annotations)]
     ours, theirs = [], []
-    for (old, new), mine, others in zip(pairs, _names_of(before, OURS), _names_of(before, THEIRS), strict=True):
+    for (old, new), mine, others in zip(
+        pairs, _names_of(before, OURS), _names_of(before, THEIRS), strict=True
+    ):
         changed = _changed(old, new)
         ours.append((mine | changed) & set(new))
         theirs.append((others - changed) & set(new))

@@ -1,4 +1,4 @@
-"""creationPolicy × what exists: what is written, what is kept, what is refused."""
+"""All creation policies on all that may exist: what is written, what is kept, what is refused."""
 
 from __future__ import annotations
 
@@ -84,7 +84,12 @@ def test_secret_is_created_immutable_where_asked(owner):
 def test_merge_waits_for_a_secret(owner):
     plan = plan_write(owner, Target("db", "Merge"), None, DATA)
 
-    assert (plan.action, dict(plan.data)) == (Action.WAIT, {})
+    assert (plan.action, dict(plan.data), plan.data_changed, plan.immutable) == (
+        Action.WAIT,
+        {},
+        False,
+        False,
+    )
 
 
 def test_policy_none_writes_nothing_whatever_exists(owner, secret):
@@ -99,7 +104,9 @@ def test_policy_none_writes_nothing_whatever_exists(owner, secret):
 
 @pytest.mark.parametrize("policy", WRITING)
 def test_nobodys_secret_is_taken_over(policy, owner, secret, reference):
-    existing = secret({"foreign": b"f", "password": b"old"}, labels={"theirs": "1"}, annotations={"their": "2"})
+    existing = secret(
+        {"foreign": b"f", "password": b"old"}, labels={"theirs": "1"}, annotations={"their": "2"}
+    )
 
     plan = plan_write(owner, Target("db", policy), existing, DATA)
 
@@ -181,7 +188,12 @@ def test_no_label_of_the_external_secret_overrides_ours(owner, secret):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"apiVersion": "external-secrets.io/v1beta1"}, {"uid": "former"}, {"controller": False}, {"blockOwnerDeletion": False}],
+    [
+        {"apiVersion": "external-secrets.io/v1beta1"},
+        {"uid": "former"},
+        {"controller": False},
+        {"blockOwnerDeletion": False},
+    ],
     ids=["older-version", "other-uid", "no-controller", "not-blocking"],
 )
 def test_reference_to_ourselves_is_put_right_in_its_place(changes, owner, right, reference):
@@ -224,7 +236,9 @@ def test_secret_of_another_external_secret_is_refused(policy, version, owner, se
         {"apiVersion": "v1"},
     ],
 )
-def test_secret_of_another_controller_is_taken_only_without_becoming_its_owner(changes, owner, secret, reference):
+def test_secret_of_another_controller_is_taken_only_without_becoming_its_owner(
+    changes, owner, secret, reference
+):
     """Even if it has the ExternalSecret's very name."""
     theirs = reference(**changes)
     with pytest.raises(OwnershipError) as caught:
@@ -357,11 +371,14 @@ def test_our_secret_is_deleted(owner, right):
 
 
 def test_nothing_is_deleted_where_nothing_is(owner):
-    assert plan_delete(owner, Target("db"), None, "gone").action is Action.NOTHING
+    plan = plan_delete(owner, Target("db"), None, "gone")
+
+    assert (plan.action, plan.data_changed, plan.immutable) == (Action.NOTHING, False, False)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"name": "other"}, {"controller": False}, {"kind": "PushSecret"}, {"apiVersion": "apps/v1"}, None]
+    "changes",
+    [{"name": "other"}, {"controller": False}, {"kind": "PushSecret"}, {"apiVersion": "apps/v1"}, None],
 )
 def test_secret_that_we_do_not_control_is_never_deleted(changes, owner, secret, reference):
     """Not even with our label, which anybody can copy."""
@@ -373,7 +390,9 @@ def test_secret_that_we_do_not_control_is_never_deleted(changes, owner, secret, 
 
 
 def test_plan_does_not_show_values(owner, secret):
-    plan = plan_write(owner, Target("db"), secret({"password": b"hunter2"}), SecretData({"password": b"hunter3"}))
+    plan = plan_write(
+        owner, Target("db"), secret({"password": b"hunter2"}), SecretData({"password": b"hunter3"})
+    )
 
     assert "hunter" not in repr(plan)
 

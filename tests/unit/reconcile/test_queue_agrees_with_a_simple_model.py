@@ -22,7 +22,7 @@ lanes = st.sampled_from(list(Lane))
 
 @dataclass
 class Known:
-    """What the model knows of a key. `arrival` breaks ties between equal orders."""
+    """What the model knows of a key. Arrival breaks ties: of equal orders, and of equal due times."""
 
     lane: Lane | None = None
     order: float = math.inf
@@ -30,6 +30,7 @@ class Known:
     fresh_from: float = -math.inf
     out: bool = False
     due_at: float | None = None
+    due_arrival: int = 0
     due_lane: Lane = Lane.PERIODIC
 
 
@@ -51,8 +52,15 @@ class Model:
             known.order = min(known.order, self.now + HEAD_START_S[lane])
             known.lane, known.arrival = lane, self.arrivals
 
+    def schedule(self, key: ObjectKey, at: float, lane: Lane) -> None:
+        known = self.known[key]
+        if known.due_at != at:
+            self.arrivals += 1
+            known.due_at, known.due_arrival = at, self.arrivals
+        known.due_lane = lane
+
     def forget(self, key: ObjectKey) -> None:
-        self.known[key] = Known(out=self.known[key].out, fresh_from=self.known[key].fresh_from)
+        self.known[key] = Known(out=self.known[key].out)
 
     def next(self) -> Claim | None:
         waiting = [
@@ -64,8 +72,10 @@ class Model:
             return None
         _, lane, _, key = min(waiting)
         claim = Claim(key, lane, self.known[key].fresh_from)
-        due_at, due_lane = self.known[key].due_at, self.known[key].due_lane
-        self.known[key] = Known(out=True, due_at=due_at, due_lane=due_lane)
+        known = self.known[key]
+        self.known[key] = Known(
+            out=True, due_at=known.due_at, due_arrival=known.due_arrival, due_lane=known.due_lane
+        )
         self.full = self.out >= MOST_OUT
         return claim
 
@@ -77,10 +87,10 @@ class Model:
     def pass_time(self, seconds: float) -> None:
         until = self.now + seconds
         while True:
-            due = [(known.due_at, key) for key, known in self.known.items() if known.due_at is not None]
+            due = [(k.due_at, k.due_arrival, key) for key, k in self.known.items() if k.due_at is not None]
             if not due or min(due)[0] > until:
                 break
-            at, key = min(due)
+            at, _, key = min(due)
             self.now = max(self.now, at)
             self.known[key].due_at = None
             self.add(key, self.known[key].due_lane)
@@ -128,7 +138,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.queue.schedule(key, at, lane)
 
         self.run(act())
-        self.model.known[key].due_at, self.model.known[key].due_lane = at, lane
+        self.model.schedule(key, at, lane)
 
     @rule(key=keys)
     def unschedule(self, key: ObjectKey) -> None:
@@ -139,8 +149,6 @@ class QueueMachine(RuleBasedStateMachine):
     def forget(self, key: ObjectKey) -> None:
         self.queue.forget(key)
         self.model.forget(key)
-        if not self.model.known[key].out:
-            self.model.known[key] = Known()
 
     @rule()
     def take(self) -> None:

@@ -6,8 +6,11 @@ the command runs, because it needs the extra `local`.
 
 from __future__ import annotations
 
+import io
 import os
+import shlex
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -23,17 +26,12 @@ if TYPE_CHECKING:
     from keyferry.cli.demo.timeline import Timeline
 
 INTRODUCTION: Final = (
-    "Keyferry brings secrets from their store (here: AWS Secrets Manager) into Kubernetes Secrets, and keeps "
-    "them right. This demo shows it in about 20 seconds: a real Kubernetes API server without nodes, the "
-    "operator as its own process, and a double of AWS (moto; it checks signatures, IAM policies and tokens)."
+    "Keyferry brings secrets from a store into Kubernetes Secrets and keeps them right: here with a real API "
+    "server, the operator, and a stand-in for AWS (moto, made strict: it checks signatures, policies and "
+    "tokens). All on this machine and in temporary folders, "
 )
-PROMISE: Final = (
-    "All runs on this machine, writes to a temporary folder only, and is ended and removed at the end."
-)
-PROMISE_KEPT: Final = (
-    "All runs on this machine, writes to a temporary folder only, and is left running (--keep)."
-)
-NEXT: Final = "To try it yourself: make demo ARGS=--keep (or keyferry demo --keep)."
+PROMISE: Final = "for half a minute; then all is removed."
+PROMISE_KEPT: Final = "until you end it (--keep)."
 INTERRUPTED: Final = 130
 """Exit code of a program that Ctrl-C ended: 128 and the signal's number."""
 
@@ -43,7 +41,11 @@ FOLDER = click.argument(
 
 
 @click.group(invoke_without_command=True, short_help="Show the main job on this machine, with a timeline.")
-@click.option("--keep", is_flag=True, help="Leave everything running at the end, and say how to use it.")
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Leave everything running at the end, for a day at most, and say how to use it.",
+)
 @click.pass_context
 def demo(context: click.Context, *, keep: bool) -> None:
     """Show the main job on this machine, with a timeline.
@@ -58,7 +60,7 @@ def demo(context: click.Context, *, keep: bool) -> None:
         _play(keep=keep)
 
 
-@demo.command()
+@demo.command(short_help="A new password into a kept demo's store.")
 @FOLDER
 def rotate(folder: Path | None) -> None:
     """Write a new password into the store of a kept demo, and watch it arrive.
@@ -71,7 +73,7 @@ def rotate(folder: Path | None) -> None:
         click.echo(rotation.rotate(kept.the_one(folder)))
 
 
-@demo.command()
+@demo.command(short_help="End a kept demo.")
 @FOLDER
 def stop(folder: Path | None) -> None:
     """End a kept demo and remove its files.
@@ -92,11 +94,13 @@ def _play(*, keep: bool) -> None:
     from keyferry.cli.demo.timeline import Timeline
     from keyferry.localcluster import StreamProgress, binaries
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show "…" must not end the demo
     timeline = Timeline(sys.stdout)
-    timeline.paragraph(INTRODUCTION)
-    timeline.paragraph(PROMISE_KEPT if keep else PROMISE)
+    timeline.paragraph(INTRODUCTION + (PROMISE_KEPT if keep else PROMISE))
     binaries.obtain(StreamProgress(sys.stderr))  # may take minutes, and needs the user's proxies
     isolate(os.environ)
+    signal.signal(signal.SIGTERM, _end)
     timeline.lines()
     timeline.begin()
     stage = Stage(timeline)
@@ -105,12 +109,17 @@ def _play(*, keep: bool) -> None:
             _act(stage, timeline, keep=keep)
     except Exception as error:
         if stage.kept_logs is None:
-            raise
+            raise  # not of the programs
         raise _failure(error, stage.kept_logs) from error
 
 
+def _end(number: int, _: object) -> None:
+    """End as after Ctrl-C: what was started is ended before we are."""
+    raise SystemExit(128 + number)
+
+
 def _act(stage: Stage, timeline: Timeline, *, keep: bool) -> None:
-    from keyferry.cli.demo import figures
+    from keyferry.cli.demo import figures, kept
     from keyferry.cli.demo.failure import DemoFailed
     from keyferry.cli.demo.story import Story
 
@@ -119,18 +128,18 @@ def _act(stage: Stage, timeline: Timeline, *, keep: bool) -> None:
     timeline.command(table)
     timeline.block(stage.cluster.kubectl(*table.split()[1:]))
     timeline.lines()
-    timeline.paragraph(figures.told(stage))
+    measured = figures.told(stage)
     if found := figures.leaks(stage, "\n".join(timeline.told)):
         raise DemoFailed("a secret value is where it must not be", details=found)
-    timeline.paragraph(
-        "Searched for secret values: the operator's log and metrics, statuses, events, this text. None."
-    )
+    measured += " No secret value is in its log, metrics, statuses or events."
     if keep:
+        timeline.paragraph(measured)
         timeline.lines(*_how_to_go_on(stage.keep()))
         return
     if code := stage.programs.stop_operator():
         raise DemoFailed(f"the operator ended with code {code} after SIGTERM")
-    timeline.paragraph(f"Ended after {timeline.elapsed_s():.0f} s. {NEXT}")
+    timeline.paragraph(f"{measured} Ended after {timeline.elapsed_s():.0f} s.")
+    timeline.lines(f"To leave it running and try it yourself: {kept.keyferry_command()} demo --keep")
 
 
 def _how_to_go_on(demo: KeptDemo) -> list[str]:
@@ -138,15 +147,16 @@ def _how_to_go_on(demo: KeptDemo) -> list[str]:
     from keyferry.cli.demo.kept import keyferry_command
 
     command = f"{keyferry_command()} demo"
-    kubectl = "kubectl" if shutil.which("kubectl") else demo.kubectl
+    folder, kubeconfig = shlex.quote(demo.folder), shlex.quote(demo.kubeconfig)
+    kubectl = "kubectl" if shutil.which("kubectl") else shlex.quote(demo.kubectl)
     return [
         "",
         "Everything keeps running. Point kubectl at it, look, rotate the password, end it all:",
         "",
-        f"  export KUBECONFIG={demo.kubeconfig}",
+        f"  export KUBECONFIG={kubeconfig}",
         f"  {kubectl} -n team-a get externalsecrets,secretstores,secrets",
-        f"  {command} rotate {demo.folder}",
-        f"  {command} stop {demo.folder}",
+        f"  {command} rotate {folder}",
+        f"  {command} stop {folder}",
         "",
         f"Logs: {demo.folder}/operator.log, {demo.folder}/aws.log, {demo.cluster}/logs",
     ]
@@ -159,10 +169,10 @@ def _failure(error: Exception, logs: Path) -> click.ClickException:
     (logs / "traceback.txt").write_text("".join(traceback.format_exception(error)))
     if isinstance(error, click.ClickException):
         what = error.format_message()
-    elif isinstance(error, KeyferryError):
+    elif isinstance(error, KeyferryError | OSError):
         what = str(error)
     else:
-        what = f"the demo failed in a way that it does not know ({type(error).__name__}; see traceback.txt)"
+        what = f"the demo met something unexpected ({type(error).__name__}): traceback.txt tells where"
     return click.ClickException(f"{what}\nAll has been ended. The logs are in {logs}")
 
 

@@ -20,10 +20,10 @@ def told(stage: Stage) -> str:
     calls = [call for call in stage.aws.control.calls() if "keyferry/" in call.user_agent]
     process = psutil.Process(stage.programs.operator_pid)
     cpu = process.cpu_times()
+    memory = process.memory_info().rss / _MIB
     return (
-        f"The operator made {requests:.0f} requests to the API server and {len(calls)} calls to the store, "
-        f"used {process.memory_info().rss / _MIB:.0f} MiB of memory "
-        f"and {cpu.user + cpu.system:.1f} s of CPU, its start included."
+        f"Operator: {requests:.0f} API requests, {len(calls)} store calls, {memory:.0f} MiB, "
+        f"{cpu.user + cpu.system:.1f} s CPU."
     )
 
 

@@ -49,18 +49,18 @@ def save(demo: KeptDemo) -> None:
 def running() -> list[KeptDemo]:
     """The user's demos that run."""
     folders = sorted(Path(tempfile.gettempdir()).resolve().glob(f"{PREFIX}*"))
-    return [load(folder) for folder in folders if _is_kept(folder)]
+    return [load(folder) for folder in folders if _is_mine(folder) and running_pid(folder) is not None]
 
 
 def load(folder: Path) -> KeptDemo:
-    """The demo of this folder.
+    """The demo of this folder, whether it still runs or not.
 
     Raises:
         DemoFailed: there is none, or it is not the user's.
     """
     folder = folder.expanduser().resolve()
-    if not _is_kept(folder):
-        raise DemoFailed(f'no demo of yours runs in "{folder}"')
+    if not _is_mine(folder):
+        raise DemoFailed(f'"{folder}" is not the folder of a demo of yours')
     return msgspec.json.decode((folder / STATE).read_bytes(), type=KeptDemo)
 
 
@@ -76,14 +76,13 @@ def the_one(folder: Path | None) -> KeptDemo:
     if not found:
         raise DemoFailed("no demo runs", hint=f"Start one with: {keyferry_command()} demo --keep")
     if len(found) > 1:
-        raise DemoFailed(
-            "several demos run", hint="Name the folder of one:", details=[one.folder for one in found]
-        )
+        folders = [one.folder for one in found]
+        raise DemoFailed("several demos run", hint="Name the folder of one:", details=folders)
     return found[0]
 
 
 def stop(demo: KeptDemo) -> None:
-    """End all its programs and remove its files."""
+    """End all its programs and remove its files. Fine where some have ended already."""
     for folder in (Path(demo.folder), Path(demo.cluster)):
         detached.stop(folder)
         shutil.rmtree(folder, ignore_errors=True)  # a keeper that was killed has not done it
@@ -98,10 +97,11 @@ def keyferry_command() -> str:
     return from_here(beside) if beside.exists() else f"{sys.executable} -m keyferry"
 
 
-def _is_kept(folder: Path) -> bool:
+def _is_mine(folder: Path) -> bool:
+    """Whether it is a kept demo's folder that nobody else could have put there or written to."""
     try:
         status = folder.lstat()
     except OSError:
         return False
-    mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-    return mine and (folder / STATE).exists() and running_pid(folder) is not None
+    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    return private and (folder / STATE).is_file()

@@ -13,13 +13,13 @@ from typing import Final
 import click
 
 import keyferry
-from keyferry.cli.crds import checkout, files
+from keyferry.cli.crds import files
 
 SAMPLES: Final = Path(__file__).parent / "samples"
 TEAM_A: Final = SAMPLES / "team-a.yaml"
 MISTAKES: Final = SAMPLES / "mistakes.yaml"
 RBAC: Final = "deploy/rbac/rbac.yaml"
-"""Its path in the repository, and in an installed package."""
+"""Its path in the repository, and in an installed package, whose folder in a checkout is operator/keyferry."""
 
 
 def rbac(package: Path = Path(keyferry.__file__).parent) -> str:
@@ -28,14 +28,10 @@ def rbac(package: Path = Path(keyferry.__file__).parent) -> str:
     Raises:
         click.ClickException: neither the package nor a checkout around it has the file.
     """
-    packaged = package / RBAC
-    try:
-        file = packaged if packaged.is_file() else checkout() / RBAC
-        return file.read_text("utf-8")
-    except (OSError, click.ClickException):
-        raise click.ClickException(
-            f"this installation of Keyferry is incomplete: it lacks {packaged}"
-        ) from None
+    for file in (package / RBAC, package.parents[1] / RBAC):
+        if file.is_file():
+            return file.read_text("utf-8")
+    raise click.ClickException(f"this installation of Keyferry is incomplete: it lacks {package / RBAC}")
 
 
 def installation() -> str:
@@ -45,5 +41,6 @@ def installation() -> str:
 
 def from_here(path: Path) -> str:
     """The path as one would type it in the current folder."""
-    inside = path.is_relative_to(Path.cwd())
+    here = Path.cwd()
+    inside = path.is_relative_to(here) and here != Path(here.anchor)
     return os.path.relpath(path) if inside else str(path)

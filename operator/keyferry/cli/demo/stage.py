@@ -27,6 +27,8 @@ COLLECTIONS: Final = {
     "secrets": f"/api/v1/namespaces/{NAMESPACE}/secrets",
     "externalsecrets": f"/apis/external-secrets.io/v1/namespaces/{NAMESPACE}/externalsecrets",
 }
+OURS_ALONE: Final = (BrokenPipeError, ModuleNotFoundError)
+"""Failures that no program's log explains: nobody reads on, or a package is missing."""
 
 
 class Stage:
@@ -68,7 +70,10 @@ class Stage:
     def install(self) -> None:
         """Apply what every installation applies, make the namespace, and begin to watch it."""
         self._timeline.doing("installing")
-        self.cluster.kubectl("apply", "-f", "-", input=shipped.installation())
+        # A file, because standard input would be in the locale's encoding.
+        manifest = self.programs.folder / "installation.yaml"
+        manifest.write_text(shipped.installation(), "utf-8")
+        self.cluster.kubectl("apply", "-f", str(manifest))
         self.cluster.kubectl("create", "namespace", NAMESPACE)
         self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         watch = Watch(self.cluster.kubeconfig, COLLECTIONS, self.programs.check)
@@ -96,8 +101,12 @@ class Stage:
         )
         kept.save(demo)
         self.watch.close()
-        self.cluster.detach()
-        self.programs.detach()
+        try:
+            self.programs.detach()
+            self.cluster.detach()
+        except BaseException:
+            kept.stop(demo)
+            raise
         self._ending.pop_all()
         return demo
 
@@ -108,7 +117,7 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timeline.clear()
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not isinstance(error, OURS_ALONE):
             folders = [self.programs.folder]
             if hasattr(self, "cluster"):
                 folders.append(self.cluster.data_dir / "logs")

@@ -19,7 +19,7 @@ NARROWEST: Final = 60
 _LABEL: Final = 11
 _TEXT_AT: Final = 10 + _LABEL
 """Where the text begins: after "  12.3 s  " and the label."""
-_QUOTE: Final = "  "
+_QUOTE_AT: Final = 6
 _CLEAR: Final = "\r\x1b[K"
 
 
@@ -90,7 +90,7 @@ class Timeline:
 
     def quote(self, text: str) -> None:
         """Words that stand in the cluster, below the event that is about them."""
-        lines = indented(text, " " * _TEXT_AT + _QUOTE, self._width)
+        lines = indented(text, " " * _QUOTE_AT, self._width)
         self._write(*(self._in(Mood.BAD.value, line) for line in lines))
 
     def command(self, text: str) -> None:

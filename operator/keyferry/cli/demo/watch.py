@@ -7,6 +7,7 @@ knows what the demo waits for.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
@@ -27,6 +28,7 @@ from keyferry.cli.demo.failure import DemoFailed
 Object = Mapping[str, Any]
 
 CONNECT_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 5.0
 WAIT_S: Final = 30.0
 """Longest wait for one change. What the demo waits for takes two seconds at most."""
 _AGAIN_S: Final = 0.1
@@ -67,11 +69,22 @@ class Watch:
         self._seen: dict[tuple[str, str], list[Sight]] = {}
         self._ended = ""
         self._connections: list[http.client.HTTPSConnection] = []
+        self._readers: list[threading.Thread] = []
         access = _Access(kubeconfig)
-        for collection, path in collections.items():
-            connection, answer = _begin(access, collection, path)
-            self._connections.append(connection)
-            threading.Thread(target=self._read, args=(collection, answer), daemon=True).start()
+        try:
+            for collection, path in collections.items():
+                self._begin(collection, *_begin(access, collection, path))
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(
+        self, collection: str, connection: http.client.HTTPSConnection, answer: http.client.HTTPResponse
+    ) -> None:
+        reader = threading.Thread(target=self._read, args=(collection, answer), daemon=True)
+        self._connections.append(connection)
+        self._readers.append(reader)
+        reader.start()
 
     def _read(self, collection: str, answer: http.client.HTTPResponse) -> None:
         try:
@@ -80,6 +93,8 @@ class Watch:
                 self._note(collection, event["type"], event["object"])
         except (OSError, ValueError, http.client.HTTPException):
             pass  # the same as an end
+        finally:
+            answer.close()
         with self._changed:
             self._ended = self._ended or collection
             self._changed.notify_all()
@@ -143,10 +158,12 @@ class Watch:
         """End the watches."""
         for connection in self._connections:
             if connection.sock is not None:
-                try:
+                with contextlib.suppress(OSError):  # the server was faster
                     connection.sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue  # the server was faster
+        for reader in self._readers:
+            reader.join(CLOSE_TIMEOUT_S)
+        for connection in self._connections:
+            connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +204,7 @@ def _begin(
             if connection.sock is not None:
                 connection.sock.settimeout(None)
             return connection, answer
+        answer.close()
         connection.close()
         if answer.status != 429 or time.monotonic() > deadline:
             raise DemoFailed(f"the API server refuses to watch {collection}: {answer.status}")

@@ -16,6 +16,7 @@ from keyferry.errors import (
     AccessDenied,
     AuthFailed,
     CredentialsExpired,
+    KeyferryError,
     Malformed,
     ProviderError,
     RateLimited,
@@ -39,6 +40,10 @@ _LONGEST_WAIT_S: Final = 3600.0
 
 class KMSDenied(AccessDenied):
     """The secret may be read, and the key that encrypts it may not be used."""
+
+
+class AnswerUnreadable(Exception):
+    """The SDK stumbled over an answer that is no AWS's: bytes that are no text, a list for an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ def translated(error: BaseException, asked: Asked) -> ProviderError:
     """
     if isinstance(error, ProviderError):
         return error
+    if isinstance(error, AnswerUnreadable):
+        return unreadable(asked)
     response = getattr(error, "response", None)
     if isinstance(response, Mapping) and "Error" in response:
         return from_response(response, asked)
@@ -87,6 +94,11 @@ def translated(error: BaseException, asked: Asked) -> ProviderError:
     if meaning is None:
         raise error
     return _told(meaning, type(error).__name__, "", asked)
+
+
+def is_known(error: BaseException) -> bool:
+    """Whether an exception is the SDK's own, or ours."""
+    return isinstance(error, KeyferryError) or _meaning_of(error) is not None
 
 
 def _meaning_of(error: BaseException) -> Meaning | None:

@@ -23,6 +23,8 @@ from keyferry.secretdata import SecretBytes
 ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
 AUDIENCE_ANNOTATION: Final = "eks.amazonaws.com/audience"
 DEFAULT_AUDIENCE: Final = "sts.amazonaws.com"
+_OUR_TAGS: Final = frozenset({"esonamespace", "esostorename", "esostorekind"})
+"""Session tags that say for whom a session was opened, in lower case."""
 _REGION: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ARN_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}")
 
@@ -130,6 +132,7 @@ def check(store: StoreView, ambient: AmbientIdentity) -> None:
     if block.auth.secret_ref is not None and block.auth.jwt is not None:
         raise SpecError("spec.provider.aws.auth: only one of secretRef and jwt may be set")
     _check_auth(block)
+    _check_tags(block, cluster_scoped=store.cluster_scoped)
     uses_ambient = block.auth.secret_ref is None and block.auth.jwt is None
     if uses_ambient and not ambient.allows(cluster_scoped=store.cluster_scoped):
         raise ForbiddenError(
@@ -156,6 +159,26 @@ def _check_auth(block: AWSBlock) -> None:
             raise SpecError(f'spec.provider.aws: "{role[:120]}" is not the ARN of an IAM role')
 
 
+def _check_tags(block: AWSBlock, *, cluster_scoped: bool) -> None:
+    """Check that nobody's own tags pose as those that say for whom a session was opened.
+
+    AWS compares tag keys without regard to case, in requests and in policies.
+
+    Raises:
+        ForbiddenError: one does; the message names the field.
+    """
+    if cluster_scoped and block.session_tags_policy == "None":
+        return  # whoever writes cluster stores may say for whom they are
+    named = [("sessionTags", tag.key) for tag in block.session_tags]
+    named += [("customSessionTags", key) for key in block.custom_session_tags]
+    for field_name, key in named:
+        if key.lower() in _OUR_TAGS:
+            raise ForbiddenError(
+                f'spec.provider.aws.{field_name}: tag "{key[:128]}" is set by Keyferry alone',
+                hint="Use another key, or sessionTagsPolicy Simple to have it set",
+            )
+
+
 def depends_on_namespace(store: StoreView) -> bool:
     """Whether each ExternalSecret's namespace makes an identity of its own."""
     block = block_of(store)
@@ -178,7 +201,7 @@ async def gather(store: StoreView, namespace: str, cluster: ClusterAccess) -> Aw
     if block.session_tags_policy == "Custom":
         tags |= block.custom_session_tags
     if block.session_tags_policy != "None":
-        # Last, so that nobody's own tags can pose as another namespace or store.
+        # `check` has made sure that nobody's own tags pose as these.
         tags |= {
             "esoNamespace": namespace,
             "esoStoreName": store.key.name,
@@ -216,7 +239,7 @@ async def _static_keys(
     token = None
     if keys.session_token is not None and keys.session_token.name:
         token = await _secret_value(store, keys.session_token, namespace, cluster)
-    return StaticKeys(_text(access_key, keys.access_key_id), secret_key, token)
+    return StaticKeys(access_key.reveal().decode(), secret_key, token)
 
 
 async def _secret_value(
@@ -231,14 +254,13 @@ async def _secret_value(
             hint="Add it, or correct the store",
         )
     # A line break at the end is what `echo` leaves behind, never a part of a key.
-    return SecretBytes(value.reveal().strip())
-
-
-def _text(value: SecretBytes, selector: SecretKeySelector) -> str:
-    try:
-        return value.reveal().decode("ascii")
-    except UnicodeDecodeError:
-        raise AuthFailed(f'key "{selector.key}" of Secret "{selector.name}" is no access key id') from None
+    stripped = value.reveal().strip()
+    if not stripped or not stripped.isascii() or not stripped.decode().isprintable():
+        raise AuthFailed(
+            f'key "{selector.key}" of Secret "{where}/{selector.name}" is not what AWS gives as credentials',
+            hint="Write it as AWS shows it, without quotes or base64 of your own",
+        )
+    return SecretBytes(stripped)
 
 
 async def _web_identity(

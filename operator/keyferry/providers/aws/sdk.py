@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn
 from keyferry import __version__
 from keyferry.aio import ThreadDoor
 from keyferry.errors import AuthFailed, ProviderError
-from keyferry.providers.aws.errors import chain_failed
+from keyferry.providers.aws.errors import AnswerUnreadable, chain_failed, is_known
 from keyferry.secretdata import SecretBytes
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -134,9 +134,16 @@ class AwsSdk:
         entry.busy += 1
         try:
             answer: dict[str, Any] = await entry.door.run(method, **arguments)
+        except Exception as error:
+            if is_known(error):
+                raise
+            stumbled = AnswerUnreadable(type(error).__name__)
+        else:
+            return answer
         finally:
             entry.busy -= 1
-        return answer
+        # Raised here and not above: what made the SDK stumble holds the answer.
+        raise stumbled
 
     async def _client(self, service: str, region: str) -> _Client:
         key = (service, region)

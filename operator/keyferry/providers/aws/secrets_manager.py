@@ -13,7 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from keyferry import metrics
-from keyferry.errors import AccessDenied, AuthFailed, Malformed, ProviderError, RateLimited, Unavailable
+from keyferry.errors import (
+    AccessDenied,
+    AuthFailed,
+    Malformed,
+    ProviderError,
+    RateLimited,
+    TimedOut,
+    Unavailable,
+)
 from keyferry.ports import Read, RemoteValue, Verdict
 from keyferry.providers.aws.credentials import CredentialSession
 from keyferry.providers.aws.errors import Asked, KMSDenied, from_code, translated, unreadable
@@ -23,9 +31,12 @@ from keyferry.secretdata import SecretBytes
 log = logging.getLogger(__name__)
 
 CURRENT: Final = "AWSCURRENT"
+_VERSION_ID: Final = "uuid/"
 BATCH: Final = 20
 NO_BATCH_S: Final = 3600.0
 """How long a denied batch call is not tried again: a policy may have changed meanwhile."""
+PROOF_S: Final = 5.0
+"""How long the proof of an identity may take before it is done without."""
 UNPROVEN_S: Final = 3600.0
 """How long an identity is taken as good where STS, which could prove it, does not answer."""
 METRICS_NAME: Final = "AWS/SecretsManager"
@@ -70,6 +81,8 @@ class SecretsManagerClient:
 
     async def read(self, reads: Sequence[Read]) -> Sequence[Answer]:
         """See `ports.StoreClient.read`."""
+        if not reads:
+            return []
         if len(reads) == 1:
             answers = [await self._single(reads[0])]
         else:
@@ -86,19 +99,19 @@ class SecretsManagerClient:
         Raises:
             ProviderError: the batch failed as a whole, for a reason that is the store's.
         """
+        found: list[Answer | None] = [None] * len(reads)
         try:
-            found = await self._batch(reads)
+            if all(self.may_batch(read) for read in reads):
+                found = await self._batch(reads)
         except KMSDenied:
-            found = [None] * len(reads)  # one secret spoils the call for all: find out which
+            pass  # one secret spoils the call for all: find out which
         except AccessDenied as error:
             # Many policies grant single reads only; some guards watch for batches.
             log.info("batches are denied, reading one by one from now on: %s", error.message)
             self._no_batch_until = asyncio.get_running_loop().time() + NO_BATCH_S
-            found = [None] * len(reads)
         except ProviderError as error:
             if _concerns_the_store(error):
                 raise
-            found = [None] * len(reads)
         # Read singly what the batch did not answer, or answered with a failure that is the store's.
         late = [i for i, answer in enumerate(found) if answer is None or _concerns_the_store(answer)]
         singles = await asyncio.gather(*(self._single(reads[i]) for i in late), return_exceptions=True)
@@ -113,11 +126,16 @@ class SecretsManagerClient:
     async def _single(self, read: Read) -> Answer:
         """One read, and what came of it."""
         key = self._prefix + read.key
+        if read.version == _VERSION_ID:
+            return ProviderError(
+                f'remote secret "{key}": version "{read.version}" names no version id',
+                hint="Set version to a stage, or to uuid/ and a version id",
+            )
         arguments: dict[str, Any] = {"SecretId": key}
         operation = "describe_secret" if read.metadata else "get_secret_value"
         if not read.metadata:
-            if read.version.startswith("uuid/"):
-                arguments["VersionId"] = read.version.removeprefix("uuid/")
+            if read.version.startswith(_VERSION_ID):
+                arguments["VersionId"] = read.version.removeprefix(_VERSION_ID)
             else:
                 arguments["VersionStage"] = read.version or CURRENT
         asked = Asked(f"secretsmanager:{_ACTIONS[operation]}", self._region, key, read.version)
@@ -185,7 +203,10 @@ class SecretsManagerClient:
             return Verdict.READY
         asked = Asked("sts:GetCallerIdentity", self._region)
         try:
-            await self._sdk.call(STS, self._region, "get_caller_identity", signer)
+            async with asyncio.timeout(PROOF_S):
+                await self._sdk.call(STS, self._region, "get_caller_identity", signer)
+        except TimeoutError:
+            failure: ProviderError = TimedOut("AWS STS did not answer in time")
         except Exception as error:  # noqa: BLE001 - told, or raised again if it is a bug
             failure = translated(error, asked)
         else:
@@ -245,5 +266,6 @@ def _entry_for(key: str, values: Sequence[Mapping[str, Any]]) -> Mapping[str, An
     exact = [entry for entry in values if key in (entry.get("Name"), entry.get("ARN"))]
     if exact or not key.startswith("arn:"):
         return exact[0] if exact else None
-    partial = [entry for entry in values if str(entry.get("ARN") or "")[:-_ARN_SUFFIX_CHARS] == key]
+    arns = {str(entry.get("ARN") or ""): entry for entry in values}
+    partial = [entry for arn, entry in arns.items() if arn[:-_ARN_SUFFIX_CHARS] == key]
     return partial[0] if len(partial) == 1 else None

@@ -1,0 +1,257 @@
+"""What every provider is asked here: the same questions, put to a backend of its own.
+
+A `Backend` holds remote secrets and makes stores and clients for them. `fake` and `aws` are there; a
+further provider adds a class with these few methods and a name in `BACKENDS`. AWS is the strict double;
+the cluster's side (auth Secrets, ServiceAccounts, tokens) is `Cluster`, in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import pytest
+
+from keyferry.api.model import convert
+from keyferry.api.secret_store import SecretStoreSpec
+from keyferry.errors import KubeNotFound
+from keyferry.ports import (
+    BoundToken,
+    ObjectKey,
+    Provider,
+    SecretObject,
+    ServiceAccountObject,
+    StoreClient,
+    StoreView,
+)
+from keyferry.providers.aws import AWSProvider
+from keyferry.providers.fake import FakeProvider
+from keyferry.secretdata import SecretBytes, SecretData
+from keyferry.testing.aws import Administrator, StrictAws
+from keyferry.testing.leaks import LeakDetector
+
+REGION = "eu-central-1"
+
+
+class Cluster:
+    """`ports.ClusterAccess` in memory. Every write gives an object a new version, like the API server."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[tuple[str, str], SecretObject] = {}
+        self.service_accounts: dict[tuple[str, str], ServiceAccountObject] = {}
+        self.tokens: list[tuple[str, str, tuple[str, ...], int]] = []
+        self.issue: Callable[[str, Sequence[str]], str] = lambda subject, audiences: "no token"
+        self._version = 0
+
+    def put_secret(self, namespace: str, name: str, **data: str | bytes) -> None:
+        before = self.secrets.get((namespace, name))
+        self._version += 1
+        uid = before.uid if before else str(uuid.uuid4())
+        self.secrets[namespace, name] = SecretObject(uid, str(self._version), SecretData(data))
+
+    def put_service_account(self, namespace: str, name: str, **annotations: str) -> None:
+        known = {"role": "eks.amazonaws.com/role-arn", "audience": "eks.amazonaws.com/audience"}
+        before = self.service_accounts.get((namespace, name))
+        uid = before.uid if before else str(uuid.uuid4())
+        values = {known[key]: value for key, value in annotations.items()}
+        self.service_accounts[namespace, name] = ServiceAccountObject(uid, values)
+
+    async def read_secret(self, namespace: str, name: str) -> SecretObject:
+        return _found(self.secrets, "Secret", namespace, name)
+
+    async def read_config_map(self, namespace: str, name: str) -> Mapping[str, str]:
+        raise KubeNotFound(f'ConfigMap "{namespace}/{name}" does not exist', status=404)
+
+    async def read_service_account(self, namespace: str, name: str) -> ServiceAccountObject:
+        return _found(self.service_accounts, "ServiceAccount", namespace, name)
+
+    async def request_token(
+        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
+    ) -> BoundToken:
+        _found(self.service_accounts, "ServiceAccount", namespace, name)
+        self.tokens.append((namespace, name, tuple(audiences), lifetime_s))
+        token = self.issue(f"system:serviceaccount:{namespace}:{name}", audiences)
+        return BoundToken(SecretBytes(token), datetime.now(UTC) + timedelta(seconds=lifetime_s))
+
+
+def _found(objects: Mapping[tuple[str, str], Any], kind: str, namespace: str, name: str) -> Any:
+    if (namespace, name) not in objects:
+        raise KubeNotFound(f'{kind} "{namespace}/{name}" does not exist', status=404)
+    return objects[namespace, name]
+
+
+def make_view(
+    provider: str, block: Mapping[str, Any], *, namespace: str = "team-a", name: str = "main"
+) -> StoreView:
+    """A store as its provider sees it; without a namespace a ClusterSecretStore."""
+    kind = "SecretStore" if namespace else "ClusterSecretStore"
+    spec = convert({"provider": {provider: block}}, SecretStoreSpec)
+    return StoreView.of(ObjectKey(kind, namespace, name), spec)
+
+
+class Backend(Protocol):
+    """One kind of store with remote secrets in it."""
+
+    provider: Provider
+    cluster: Cluster
+    keeps_bytes: bool
+    """Whether a value may be no text."""
+
+    def put(self, key: str, value: str | bytes) -> str:
+        """Give a remote secret a new current value; how a manifest names that version."""
+        ...
+
+    def view(self) -> StoreView:
+        """A store that may read everything here."""
+        ...
+
+
+class FakeBackend:
+    keeps_bytes = False
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.provider = FakeProvider()
+        self.cluster = cluster
+        self._entries: dict[tuple[str, str], str | bytes] = {}
+
+    def put(self, key: str, value: str | bytes) -> str:
+        version = f"v{len(self._entries)}"
+        self._entries[key, ""] = self._entries[key, version] = value
+        return version
+
+    def view(self) -> StoreView:
+        data = [{"key": k, "version": v, "value": value} for (k, v), value in self._entries.items()]
+        return make_view("fake", {"data": data})
+
+
+class AWSBackend:
+    keeps_bytes = True
+
+    def __init__(self, cluster: Cluster, administrator: Administrator) -> None:
+        self.provider = AWSProvider()
+        self.cluster = cluster
+        self.administrator = administrator
+        keys = administrator.create_user(f"reader-{secrets.token_hex(4)}", allow=["*"])
+        cluster.put_secret("team-a", "keys", id=keys.access_key_id, secret=keys.secret_access_key)
+
+    def put(self, key: str, value: str | bytes) -> str:
+        return f"uuid/{self.administrator.put_secret(key, value)}"
+
+    def view(self) -> StoreView:
+        return make_view("aws", aws_block(auth=key_auth("keys")))
+
+
+def aws_block(**changes: Any) -> dict[str, Any]:
+    return {"service": "SecretsManager", "region": REGION} | changes
+
+
+def key_auth(name: str, *, session_token: bool = False, namespace: str | None = None) -> dict[str, Any]:
+    """An auth block for the keys in a Secret made with `id`, `secret` and, if so, `token`."""
+    where = {"name": name} | ({"namespace": namespace} if namespace else {})
+    refs = {
+        "accessKeyIDSecretRef": where | {"key": "id"},
+        "secretAccessKeySecretRef": where | {"key": "secret"},
+    }
+    if session_token:
+        refs["sessionTokenSecretRef"] = where | {"key": "token"}
+    return {"secretRef": refs}
+
+
+@pytest.fixture(scope="session")
+def running_aws() -> Iterator[StrictAws]:
+    with StrictAws() as aws:
+        yield aws
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the developer's own AWS set-up reaches a test."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def aws(running_aws: StrictAws, own_settings: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrictAws]:
+    """The double without faults and with an empty call log; the SDK's own variables point at it."""
+    control = running_aws.control
+    control.clear_faults()
+    control.session_lifetime(0)
+    control.reset_calls()
+    for name, value in running_aws.environment.items():
+        monkeypatch.setenv(name, value)
+    yield running_aws
+    control.clear_faults()
+    control.session_lifetime(0)
+
+
+@pytest.fixture
+def administrator(aws: StrictAws) -> Administrator:
+    return aws.administrator(region=REGION)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name that no other test has."""
+    return f"t{secrets.token_hex(5)}"
+
+
+@pytest.fixture(params=["fake", "aws"])
+async def backend(request: pytest.FixtureRequest, cluster: Cluster) -> AsyncIterator[Backend]:
+    made: Backend
+    if request.param == "fake":
+        made = FakeBackend(cluster)
+    else:
+        made = AWSBackend(cluster, request.getfixturevalue("administrator"))
+    yield made
+    await made.provider.close()
+
+
+@pytest.fixture
+async def connect(cluster: Cluster) -> AsyncIterator[Callable[..., Any]]:
+    """Make clients; they are closed with the test."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(provider: Provider, view: StoreView, namespace: str = "team-a") -> StoreClient:
+            provider.check(view)
+            client = await provider.connect(await provider.identify(view, namespace, cluster))
+            stack.push_async_callback(client.close)
+            return client
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def leaks() -> Iterator[LeakDetector]:
+    """Finds canaries in what it is shown. What it found fails the session."""
+    detector = LeakDetector()
+    yield detector
+    detector.check()
+
+
+@pytest.fixture(scope="session")
+def toolbox() -> Any:
+    """The functions of this file, for modules that cannot import a conftest."""
+
+    class Toolbox:
+        Cluster = Cluster
+        AWSBackend = AWSBackend
+        FakeBackend = FakeBackend
+        view = staticmethod(make_view)
+        aws_block = staticmethod(aws_block)
+        key_auth = staticmethod(key_auth)
+
+    return Toolbox

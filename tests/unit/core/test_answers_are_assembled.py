@@ -1,0 +1,276 @@
+"""From answers to the target's data: order, precedence, absence, failures."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import pytest
+
+from keyferry.core.sources import Answered, assemble, questions
+from keyferry.errors import (
+    AccessDenied,
+    KeyferryError,
+    PropertyNotFound,
+    RateLimited,
+    RemoteSecretNotFound,
+    RenderError,
+    RetryKind,
+    after,
+)
+from keyferry.secretdata import SecretBytes
+
+STORE = 'SecretStore "team-a/aws"'
+
+
+@pytest.fixture
+def answered(spec):
+    """Answers to a spec's questions, in their order; text becomes a value."""
+
+    def build(*answers, literal_first=False, missing_is_absent=False, **fields):
+        asked = questions(spec(**fields))
+        return [
+            Answered(
+                question,
+                STORE,
+                SecretBytes(answer) if isinstance(answer, bytes | str) else answer,
+                literal_first,
+                missing_is_absent,
+            )
+            for question, answer in zip(asked, answers, strict=True)
+        ]
+
+    return build
+
+
+def _data(key, remote="k", **fields):
+    return {"secretKey": key, "remoteRef": {"key": remote, **fields}}
+
+
+def _extract(key="k", **fields):
+    return {"extract": {"key": key, **fields}}
+
+
+def _revealed(assembled):
+    return {key: value.reveal() for key, value in assembled.data.items()}
+
+
+def test_later_entries_win_and_data_wins_over_data_from(answered):
+    answers = answered(
+        '{"a":"1","b":"1","c":"1","d":"1"}',
+        '{"b":"2","c":"2","d":"2"}',
+        "3",
+        "4",
+        dataFrom=[_extract("x"), _extract("y")],
+        data=[_data("c"), _data("d")],
+    )
+
+    assert _revealed(assemble(answers, "Retain")) == {"a": b"1", "b": b"2", "c": b"3", "d": b"4"}
+
+
+def test_of_one_key_twice_the_last_wins(answered):
+    answers = answered("1", "2", data=[_data("a"), _data("a")])
+
+    assert _revealed(assemble(answers, "Retain")) == {"a": b"2"}
+
+
+def test_no_questions_give_no_data():
+    assert _revealed(assemble([], "Retain")) == {}
+
+
+def test_property_is_selected_and_then_decoded(answered):
+    answers = answered(
+        '{"db":{"password":"aHVudGVyMg=="}}',
+        data=[_data("a", property="db.password", decodingStrategy="Base64")],
+    )
+
+    assert _revealed(assemble(answers, "Retain")) == {"a": b"hunter2"}
+
+
+def test_extract_takes_the_property_apart(answered):
+    answers = answered('{"db":{"a b":1.50,"":"dropped"}}', dataFrom=[_extract(property="db")])
+
+    assert _revealed(assemble(answers, "Retain")) == {"a_b": b"1.50"}
+
+
+def test_extract_converts_keys_and_decodes_values(answered):
+    answers = answered(
+        '{"a/b":"eA==","c":"plain!"}',
+        dataFrom=[_extract(conversionStrategy="Unicode", decodingStrategy="Auto")],
+    )
+
+    assert _revealed(assemble(answers, "Retain")) == {"a_U002f_b": b"x", "c": b"plain!"}
+
+
+def test_data_converts_no_key(answered):
+    answers = answered("x", data=[_data("a.b")])
+
+    assert _revealed(assemble(answers, "Retain")) == {"a.b": b"x"}
+
+
+def test_providers_rules_reach_the_selection(answered):
+    document = '{"a.b":"literal","a":{"b":"path"}}'
+    entry = _data("x", property="a.b")
+
+    assert _revealed(assemble(answered(document, literal_first=True, data=[entry]), "Retain")) == {
+        "x": b"literal"
+    }
+    assert _revealed(assemble(answered(document, data=[entry]), "Retain")) == {"x": b"path"}
+
+
+def test_providers_have_no_rules_of_their_own_unless_they_say_so(spec):
+    (question,) = questions(spec(data=[_data("x", property="a.b")]))
+    answer = Answered(question, STORE, SecretBytes('{"a.b":"literal","a":{}}'))
+
+    with pytest.raises(PropertyNotFound):
+        assemble([answer], "Delete")
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Merge"])
+def test_absent_secret_is_left_out_and_told_where_the_policy_says_so(answered, policy):
+    answers = answered(
+        RemoteSecretNotFound("gone"), '{"b":"2"}', RemoteSecretNotFound("gone"),
+        dataFrom=[_extract("x"), _extract("y")], data=[_data("a", "z")],
+    )  # fmt: skip
+
+    assembled = assemble(answers, policy)
+
+    assert _revealed(assembled) == {"b": b"2"}
+    assert [question.remote.key for question in assembled.absent] == ["x", "z"]
+
+
+def test_absent_secret_is_a_failure_where_the_policy_is_retain(answered):
+    answers = answered('{"b":"2"}', RemoteSecretNotFound("gone"), dataFrom=[_extract()], data=[_data("a")])
+
+    with pytest.raises(RemoteSecretNotFound) as caught:
+        assemble(answers, "Retain")
+
+    assert caught.value.message == f"error processing spec.data[0] (key: k), err: {STORE}: gone"
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete", "Merge"])
+def test_missing_property_is_a_failure_whatever_the_policy(answered, policy):
+    """As observed on the reference operator at AWS and Vault."""
+    with pytest.raises(PropertyNotFound):
+        assemble(answered("{}", data=[_data("a", property="p")]), policy)
+
+
+def test_missing_property_is_an_absent_secret_where_the_provider_says_so(answered):
+    answers = answered("{}", missing_is_absent=True, data=[_data("a", property="p")])
+
+    assert len(assemble(answers, "Delete").absent) == 1
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete", "Merge"])
+def test_denied_secret_is_never_taken_for_an_absent_one(answered, policy):
+    """Else a lost permission would delete the target."""
+    answers = answered(RemoteSecretNotFound("gone"), AccessDenied("no"), data=[_data("a"), _data("b")])
+
+    with pytest.raises(KeyferryError):
+        assemble(answers, policy)
+
+
+def test_failure_names_entry_store_and_cause(answered):
+    cause = AccessDenied("no", hint="Ask the store's owner", retry=after(7))
+    with pytest.raises(AccessDenied) as caught:
+        assemble(answered(cause, dataFrom=[_extract()]), "Retain")
+
+    assert str(caught.value) == (
+        f"error processing spec.dataFrom[0].extract (key: k), err: {STORE}: no. Ask the store's owner"
+    )
+    assert caught.value.retry == after(7)
+    assert caught.value.__cause__ is cause
+
+
+def test_of_several_failures_the_first_is_told_with_their_number(answered):
+    answers = answered(
+        "x",
+        AccessDenied("no"),
+        RateLimited("slow", retry=after(9)),
+        data=[_data("a"), _data("b"), _data("c")],
+    )
+
+    messages = set()
+    for _ in range(2):
+        with pytest.raises(AccessDenied) as caught:
+            assemble(answers, "Retain")
+        messages.add(caught.value.message)
+
+    assert messages == {
+        f"2 entries failed, the first: error processing spec.data[1] (key: k), err: {STORE}: no"
+    }
+    assert caught.value.retry.kind is RetryKind.BACKOFF
+
+
+@pytest.mark.parametrize(
+    ("value", "entry", "text"),
+    [
+        ("hunter2!", {"data": [_data("a", decodingStrategy="Base64")]}, "could not decode the value for 'a'"),
+        (
+            '{"a":"hunter2!"}',
+            {"dataFrom": [_extract(decodingStrategy="Base64")]},
+            "could not decode the value of 'a'",
+        ),
+        (
+            "hunter2\0",
+            {"data": [_data("a", nullBytePolicy="Fail")]},
+            "the value for 'a' contains a null byte",
+        ),
+        (
+            r'{"a":"hunter2\u0000"}',
+            {"dataFrom": [_extract(nullBytePolicy="Fail")]},
+            "the value of 'a' contains a null",
+        ),
+        ('"hunter2"', {"dataFrom": [_extract()]}, "its value is not a JSON object"),
+        ('{"a b":"hunter2","a/b":""}', {"dataFrom": [_extract()]}, "secret name collision"),
+    ],
+)
+def test_value_that_does_not_fit_is_told_without_showing_it(answered, value, entry, text):
+    with pytest.raises(RenderError) as caught:
+        assemble(answered(value, **entry), "Retain")
+
+    assert text in caught.value.message
+    assert "hunter2" not in str(caught.value)
+
+
+def test_null_bytes_are_looked_for_after_decoding(answered):
+    answers = answered("aAB4", data=[_data("a", decodingStrategy="Base64", nullBytePolicy="Fail")])
+
+    with pytest.raises(RenderError, match="null byte"):
+        assemble(answers, "Retain")
+
+
+def test_shared_failure_is_left_as_it_is(answered):
+    """Many objects get the same failure from one call; raising it would grow its traceback for ever."""
+    shared = AccessDenied("no")
+    answers = answered(shared, data=[_data("a")])
+    for _ in range(3):
+        with pytest.raises(AccessDenied):
+            assemble(answers, "Retain")
+
+    assert (shared.__traceback__, shared.message) == (None, "no")
+
+
+def test_failure_keeps_no_value_in_memory(answered):
+    """No cycle of error and frames: values go when the error goes, not when the garbage collector comes."""
+    value = SecretBytes(b"hunter2!")
+    before = sys.getrefcount(value)
+    gc.disable()
+    try:
+        answers = answered(
+            value,
+            AccessDenied("no"),
+            "x",
+            data=[_data("a", decodingStrategy="Base64"), _data("b"), _data("c")],
+        )
+        failed = False
+        try:
+            assemble(answers, "Retain")
+        except KeyferryError:
+            failed = True
+        del answers
+
+        assert failed
+        assert sys.getrefcount(value) == before
+    finally:
+        gc.enable()
