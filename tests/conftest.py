@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("keyferry", deadline=None)  # machines that test are often busy
+hypothesis.settings.load_profile("keyferry")
 
 
 @pytest.fixture(autouse=True)

@@ -55,7 +55,7 @@ def _nanos(whole: str, fraction: str, unit: int) -> int:
     digits, scale = 0, 1.0
     for digit in fraction:
         longer = digits * 10 + int(digit)
-        if longer > _MOST_NANOS or digits > (_MOST_NANOS - 1) // 10:
+        if longer > _MOST_NANOS:
             break
         digits, scale = longer, scale * 10
     return nanos + int(digits * (unit / scale))

@@ -12,6 +12,8 @@ import enum
 from dataclasses import dataclass
 from typing import ClassVar
 
+MAX_RETRY_AFTER_S = 3600.0
+"""Longest pause that another side can ask for: an absurd Retry-After must not stop an object for ever."""
 MAX_MESSAGE_CHARS = 1024
 """Longest text of an error, so that a condition stays readable and far from the API's 32 KiB."""
 
@@ -40,8 +42,8 @@ BACKOFF = Retry(RetryKind.BACKOFF)
 
 
 def after(seconds: float) -> Retry:
-    """Try again, but not before `seconds` have passed."""
-    return Retry(RetryKind.AFTER, seconds)
+    """Try again, but not before `seconds` have passed; more than an hour is nobody's to ask."""
+    return Retry(RetryKind.AFTER, min(seconds, MAX_RETRY_AFTER_S))
 
 
 def one_line(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:

@@ -14,6 +14,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -180,8 +181,18 @@ def configure(level: str = "info", style: str = "text", times: str = "iso8601") 
     root.setLevel(LEVELS[level])
     # A line that cannot be formatted must not be shown with its raw arguments instead.
     logging.raiseExceptions = False
+    # What nobody caught is a log line like any other, its text left out as everywhere.
+    sys.excepthook = lambda kind, error, _: _log_uncaught(error, kind)
+    threading.excepthook = lambda told: _log_uncaught(told.exc_value, told.exc_type)
     # Libraries: their info is our debug, and some of them would log requests or bodies at debug.
     for name in ("kopf", "aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("boto3", "botocore", "urllib3", "s3transfer"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _log_uncaught(error: BaseException | None, kind: type[BaseException]) -> None:
+    if error is not None and not issubclass(kind, KeyboardInterrupt):
+        logging.getLogger("keyferry").critical(
+            "the process ends by an error that nobody caught", exc_info=error
+        )

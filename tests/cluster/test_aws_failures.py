@@ -5,15 +5,18 @@ Each test breaks one thing under an object that is in sync, and mends it: nobody
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import dataclass, field
+
 import msgspec
 import pytest
 
-from keyferry.testing.aws import Fault, StrictAws
+from keyferry.testing.aws import Administrator, Fault, StrictAws
 from keyferry.testing.awstenant import AWSTenant
-from keyferry.testing.builders import cluster_store, entry, external_secret, secret
+from keyferry.testing.builders import Object, cluster_store, entry, external_secret, secret
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient
-from keyferry.testing.leaks import canary
+from keyferry.testing.leaks import LeakDetector, canary
 from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.tenant import Tenant
 
@@ -61,23 +64,124 @@ def assert_recovers(app: AWSTenant) -> None:
     eventually(lambda: app.tenant.told("db")[:2] == ("True", "SecretSynced"))
 
 
+# One secret, each in its own way: broken together, told, mended together
+
+
+@dataclass
+class History:
+    """What became of one ExternalSecret while its remote secret was broken, and after."""
+
+    condition: Object
+    events: list[tuple[str, str, str]]
+    secret_before: str
+    secret_meanwhile: str
+    values_meanwhile: dict[str, str]
+    told_at_last: tuple[str, str, str] = ("", "", "")
+    values_at_last: dict[str, str] = field(default_factory=dict)
+
+
+DENIED = "User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: x on resource: y"
+BROKEN = {
+    "access-denied": Fault(code="AccessDeniedException", message=DENIED),
+    "denied-by-the-organization": Fault(
+        code="AccessDeniedException", message=f"{DENIED} with an explicit deny in a service control policy"
+    ),
+    "kms-denied": Fault(code="AccessDeniedException"),  # with KMS's published text
+    "kms-key-disabled": Fault(code="DecryptionFailure"),
+    "marked-for-deletion": None,
+}
+SAID = {
+    "access-denied": [
+        "assumed-role/r/s is not allowed to secretsmanager:GetSecretValue",
+        "Grant secretsmanager:GetSecretValue on the secret in the identity's policy",
+    ],
+    "denied-by-the-organization": ["is not allowed to", "explicit deny in its service control policy"],
+    "kms-denied": ["KMS does not let", "key policy must allow kms:Decrypt"],
+    "kms-key-disabled": ["KMS does not let", "must be enabled"],
+    "marked-for-deletion": ["is marked for deletion in eu-central-1", "aws secretsmanager restore-secret"],
+}
+
+
+@pytest.fixture(scope="module")
+def histories(
+    kube: KubeClient,
+    aws: StrictAws,
+    administrator: Administrator,
+    operator: OperatorProcess,
+    leaks: LeakDetector,
+) -> dict[str, History]:
+    """Break, look, mend, look: once for all cases, because recovery takes its time."""
+    app = AWSTenant(Tenant(kube, f"histories-{secrets.token_hex(3)}"), aws, administrator)
+    kube.post("/api/v1/namespaces", {"metadata": {"name": app.namespace}})
+    app.move_in()
+    for name in BROKEN:
+        app.put(name, ONE)
+        app.tenant.create(external_secret(name, entry("v", app.key(name))))
+    for name in BROKEN:
+        app.tenant.wait_synced(name)
+    before = {name: app.tenant.version("Secret", name) for name in BROKEN}
+    for name, fault in BROKEN.items():
+        if fault is None:
+            administrator.delete_secret(app.key(name), recovery_days=7)
+        else:
+            aws.control.add_fault(msgspec.structs.replace(fault, secret=app.key(name)))
+        refresh(app, name)
+    found = {}
+    for name in BROKEN:
+        app.tenant.wait_failed(name)
+        app.tenant.wait_event("ExternalSecret", name, "UpdateFailed")
+        found[name] = History(
+            app.tenant.ready(name),
+            app.tenant.events("ExternalSecret", name),
+            before[name],
+            app.tenant.version("Secret", name),
+            app.tenant.values(name),
+        )
+    aws.control.clear_faults()
+    for name, fault in BROKEN.items():
+        if fault is None:
+            administrator.restore_secret(app.key(name))
+        app.put(name, TWO)
+    for name, history in found.items():
+        app.tenant.wait_values(name, {"v": TWO})
+        eventually(lambda name=name: app.tenant.told(name)[0] == "True")
+        history.told_at_last, history.values_at_last = app.tenant.told(name), app.tenant.values(name)
+    leaks.look("events of the histories", [history.events for history in found.values()])
+    leaks.look("conditions of the histories", [history.condition for history in found.values()])
+    kube.delete(f"/api/v1/namespaces/{app.namespace}")
+    return found
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_broken_secret_is_told_in_condition_and_event(histories: dict[str, History], name: str) -> None:
+    history = histories[name]
+    message = history.condition["message"]
+
+    assert ("False", "SecretSyncedError") == (history.condition["status"], history.condition["reason"])
+    assert message.startswith("could not get secret data from provider: error processing spec.data[0] (key: ")
+    assert [word for word in (*SAID[name], f"/{name})", "/store") if word not in message] == []
+    assert [("Warning", "UpdateFailed", message)] == [e for e in history.events if e[0] == "Warning"]
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_last_good_secret_stays_while_its_source_is_broken(histories: dict[str, History], name: str) -> None:
+    history = histories[name]
+
+    assert {"v": ONE} == history.values_meanwhile
+    assert history.secret_before == history.secret_meanwhile
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_mended_secret_is_read_again_without_a_restart(histories: dict[str, History], name: str) -> None:
+    history = histories[name]
+
+    assert ("True", "SecretSynced", "secret synced") == history.told_at_last
+    assert {"v": TWO} == history.values_at_last
+
+
+# One at a time
+
 FAULTS = [
-    pytest.param(
-        Fault(
-            code="AccessDeniedException", message="User: arn:aws:sts::123456789012:assumed-role/r/s is not …"
-        ),
-        [
-            "assumed-role/r/s is not allowed to secretsmanager:GetSecretValue",
-            "Grant secretsmanager:GetSecretValue",
-        ],
-        id="access-denied",
-    ),
-    pytest.param(
-        Fault(code="AccessDeniedException"),  # with KMS's published text
-        ["KMS does not let", "key policy must allow kms:Decrypt"],
-        id="kms-denied",
-    ),
-    pytest.param(Fault(code="DecryptionFailure"), ["KMS does not let", "kms:Decrypt"], id="kms-key-disabled"),
     pytest.param(Fault(code="InternalServiceError"), ["failed at its own side"], id="aws-fails"),
     pytest.param(Fault(kind="malformed"), ["gave an answer that cannot be read"], id="unreadable-answer"),
     pytest.param(Fault(kind="cut-body"), ["gave an answer that cannot be read"], id="answer-cut-short"),
@@ -95,8 +199,9 @@ def test_failure_of_a_read_is_told_and_mends_itself(
 ) -> None:
     in_sync(app)
     version = app.tenant.version("Secret", "db")
-    struck = {"secret": app.key("db")} if fault.kind == "error" else {"principal": app.principal}
-    fault_id = clean_aws.control.add_fault(msgspec.structs.replace(fault, service="secretsmanager", **struck))
+    fault_id = clean_aws.control.add_fault(
+        msgspec.structs.replace(fault, service="secretsmanager", principal=app.principal)
+    )
 
     refresh(app)
 
@@ -115,22 +220,6 @@ def test_secret_that_is_not_there_is_told_and_found_when_it_comes(
 
     assert_told(app, f'remote secret "{app.key("db")}" does not exist in eu-central-1', "Check the key")
     assert app.tenant.find("Secret", "db") is None
-    app.put("db", TWO)
-    assert_recovers(app)
-
-
-def test_secret_marked_for_deletion_is_told_and_kept_until_it_is_restored(
-    app: AWSTenant, operator: OperatorProcess
-) -> None:
-    in_sync(app)
-    version = app.tenant.version("Secret", "db")
-    app.administrator.delete_secret(app.key("db"), recovery_days=7)
-
-    refresh(app)
-
-    assert_told(app, "is marked for deletion in eu-central-1", "aws secretsmanager restore-secret")
-    assert_kept(app, version)
-    app.administrator.restore_secret(app.key("db"))
     app.put("db", TWO)
     assert_recovers(app)
 

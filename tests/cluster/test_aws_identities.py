@@ -7,12 +7,10 @@ import pytest
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.aws import StrictAws
 from keyferry.testing.awstenant import ROLE_ANNOTATION, AWSTenant
-from keyferry.testing.builders import cluster_store, entry, external_secret, extract, secret
+from keyferry.testing.builders import entry, external_secret, extract, secret
 from keyferry.testing.eventually import eventually
-from keyferry.testing.kubeclient import KubeClient
 from keyferry.testing.leaks import canary
 from keyferry.testing.operator import OperatorProcess
-from keyferry.testing.tenant import Tenant
 
 ONE, TWO = canary("aws-one"), canary("aws-two")
 
@@ -79,39 +77,6 @@ def test_access_keys_of_a_secret_read(app: AWSTenant, operator: OperatorProcess)
     )
 
     app.tenant.wait_values("db", {"v": ONE})
-
-
-def test_cluster_store_reads_with_each_namespaces_own_role(
-    app: AWSTenant,
-    kube: KubeClient,
-    shared_store: str,
-    operator: OperatorProcess,
-) -> None:
-    """Two namespaces, one store, one ServiceAccount name: each sees what its own role may read."""
-    other = Tenant(kube, f"{app.namespace}-b")
-    kube.post("/api/v1/namespaces", {"metadata": {"name": other.namespace}})
-    app.put("a/db", ONE)
-    app.put("b/db", TWO)
-    role_a = app.role(allow="a/*")
-    policy = app.administrator.read_policy([app.key("b/*")])
-    role_b = app.administrator.role_for_service_account(
-        f"{app.namespace}-b", other.namespace, "app", policy=policy
-    )
-    app.tenant.create(app.account(role_a), app.store(name=shared_store, cluster=True))
-    other.create(app.account(role_b))
-    both = (entry("v", app.key("a/db")), entry("v", app.key("b/db")))
-    for tenant in (app.tenant, other):
-        for name, one in zip("ab", both, strict=True):
-            tenant.create(external_secret(name, one, store=cluster_store(shared_store)))
-
-    app.tenant.wait_values("a", {"v": ONE})
-    other.wait_values("b", {"v": TWO})
-    app.tenant.wait_failed("b", "is not allowed to secretsmanager:GetSecretValue")
-    other.wait_failed("a", "is not allowed to secretsmanager:GetSecretValue")
-    assert ("True", "ValidationUnknown", "could not determine validation status") == app.tenant.told(
-        shared_store, "ClusterSecretStore"
-    )
-    kube.delete(f"/api/v1/namespaces/{other.namespace}")
 
 
 def test_role_chain_external_id_and_session_tags_arrive_at_aws(

@@ -253,13 +253,15 @@ def test_status_is_written_apart_and_keeps_what_health_checks_read(client, names
 
 def test_kubectl_shows_the_columns(client, cluster, namespace):
     path = path_of(API, "externalsecrets", namespace=namespace)
-    client.post(
-        path, external_secret(data=[ENTRY], secretStoreRef={"name": "aws", "kind": "ClusterSecretStore"})
-    )
+    # Stores of a class that nobody serves: what this test writes stays as it is.
+    shared = store(f"columns-{namespace}", provider={"fake": {"data": []}}, controller="nobody")
+    client.post(path_of(API, "clustersecretstores"), {**shared, "kind": "ClusterSecretStore"})
+    reference = {"name": f"columns-{namespace}", "kind": "ClusterSecretStore"}
+    client.post(path, external_secret(data=[ENTRY], secretStoreRef=reference))
     ready = {"type": "Ready", "status": "True", "reason": "SecretSynced", "message": ""}
     client.patch(f"{path}/one/status", {"status": {"conditions": [ready]}})
     stores = path_of(API, "secretstores", namespace=namespace)
-    client.post(stores, store(provider={"fake": {"data": []}}))
+    client.post(stores, store(provider={"fake": {"data": []}}, controller="nobody"))
     client.patch(
         f"{stores}/one/status",
         {"status": {"capabilities": "ReadOnly", "conditions": [{**ready, "reason": "Valid"}]}},
@@ -269,7 +271,7 @@ def test_kubectl_shows_the_columns(client, cluster, namespace):
 
     assert [line.split() for line in shown[0]] == [
         ["NAME", "STORETYPE", "STORE", "REFRESH", "INTERVAL", "STATUS", "READY", "LAST", "SYNC"],
-        ["one", "ClusterSecretStore", "aws", "1h0m0s", "SecretSynced", "True"],
+        ["one", "ClusterSecretStore", f"columns-{namespace}", "1h0m0s", "SecretSynced", "True"],
     ]
     assert shown[1][0].split() == ["NAME", "AGE", "STATUS", "CAPABILITIES", "READY"]
     assert shown[1][1].split()[2:] == ["Valid", "ReadOnly", "True"]

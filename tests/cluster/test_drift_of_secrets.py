@@ -151,18 +151,17 @@ def test_data_that_is_right_again_is_not_asked_for(
     tenant.set_store(store({"db": TWO}, controller="private"))
     tenant.set_data("app", {"v": TWO})
     tenant.set_data("app", {"v": ONE})
-    version = tenant.version("Secret", "app")
     operator.signal(signal.SIGCONT)
     tenant.wait_looks(operator, "app", more_than=looks)
     # A later event of the same watch, so that the two before have been looked at.
     looks = tenant.looks(operator, "app")
     tenant.label("Secret", "app", {"theirs": "x"})
+    version = tenant.version("Secret", "app")
     tenant.wait_looks(operator, "app", more_than=looks)
 
     assert tenant.sync_calls(operator, "app") == calls
     assert tenant.values("app") == {"v": ONE}
-    assert int(tenant.version("Secret", "app")) > int(version)
-    assert tenant.get("Secret", "app")["metadata"]["managedFields"][0]["manager"].endswith("/app")
+    assert tenant.version("Secret", "app") == version
 
 
 def test_orphan_is_repaired_only_when_its_refresh_is_due(tenant: Tenant, operator: OperatorProcess) -> None:
@@ -171,7 +170,7 @@ def test_orphan_is_repaired_only_when_its_refresh_is_due(tenant: Tenant, operato
     tenant.create(
         store({"db": ONE}),
         external_secret("late", entry("v", "db"), target=orphan),
-        external_secret("soon", entry("v", "db"), target=orphan, refreshInterval="1s"),
+        external_secret("soon", entry("v", "db"), target=orphan, refreshInterval="300ms"),
     )
     tenant.wait_synced("late")
     tenant.wait_synced("soon")

@@ -43,8 +43,8 @@ def test_nothing_is_done_while_paused_and_all_of_it_afterwards(
 ) -> None:
     tenant.create(
         store({"db": ONE}),
-        external_secret("app", entry("v", "db"), refreshInterval="1s"),
-        external_secret("witness", entry("v", "db"), refreshInterval="1s"),
+        external_secret("app", entry("v", "db"), refreshInterval="300ms"),
+        external_secret("witness", entry("v", "db"), refreshInterval="300ms"),
     )
     tenant.wait_synced("app")
     tenant.annotate("ExternalSecret", "app", ON)
@@ -83,7 +83,7 @@ def test_failing_object_is_not_tried_while_paused(tenant: Tenant, operator: Oper
     tenant.annotate("ExternalSecret", "app", ON)
     wait_is(tenant, ("False", "SecretSyncedError", f"{message}; {PAUSED}"))
     calls = tenant.sync_calls(operator, "app")
-    tenant.create(external_secret("witness", entry("v", "other"), refreshInterval="1s"))
+    tenant.create(external_secret("witness", entry("v", "other"), refreshInterval="300ms"))
     tenant.wait_refreshes(operator, "witness", 3)
     tried = tenant.sync_calls(operator, "app")
     tenant.set_store(store({"db": ONE}))

@@ -180,7 +180,7 @@ def test_two_external_secrets_merge_into_one_secret(tenant: Tenant, operator: Op
     tenant.create(store({"a": OURS, "b": THEIRS}), secret("app", {"base": "x"}))
     for key in ("a", "b"):
         target = {"name": "app", "creationPolicy": "Merge"}
-        tenant.create(external_secret(f"part-{key}", entry(key, key), target=target, refreshInterval="1s"))
+        tenant.create(external_secret(f"part-{key}", entry(key, key), target=target, refreshInterval="300ms"))
     tenant.wait_values("app", {"base": "x", "a": OURS, "b": THEIRS})
     calls = tenant.sync_calls(operator, "part-a")
     tenant.wait_refreshes(operator, "part-a", calls + 2)

@@ -26,7 +26,11 @@ def test_retain_keeps_the_last_good_secret_and_reports_what_is_gone(
     tenant.create(store({"a": ONE, "b": ONE}), secret("app", {"theirs": TWO}))
     tenant.create(
         external_secret(
-            "app", entry("a", "a"), entry("b", "b"), target={"creationPolicy": policy}, refreshInterval="1s"
+            "app",
+            entry("a", "a"),
+            entry("b", "b"),
+            target={"creationPolicy": policy},
+            refreshInterval="300ms",
         )
     )
     tenant.wait_synced("app")
@@ -42,7 +46,7 @@ def test_retain_keeps_the_secret_where_the_remote_secret_has_become_empty(
     tenant: Tenant, operator: OperatorProcess
 ) -> None:
     tenant.create(
-        store({"doc": f'{{"v":"{ONE}"}}'}), external_secret("app", extract("doc"), refreshInterval="1s")
+        store({"doc": f'{{"v":"{ONE}"}}'}), external_secret("app", extract("doc"), refreshInterval="300ms")
     )
     tenant.wait_synced("app")
     tenant.set_store(store({"doc": "{}"}))
@@ -66,7 +70,11 @@ def test_delete_removes_the_secret_once_all_is_gone_and_makes_it_again(
     tenant.create(store({"a": ONE, "b": ONE}))
     tenant.create(
         external_secret(
-            "app", entry("a", "a"), entry("b", "b"), target={"deletionPolicy": "Delete"}, refreshInterval="1s"
+            "app",
+            entry("a", "a"),
+            entry("b", "b"),
+            target={"deletionPolicy": "Delete"},
+            refreshInterval="300ms",
         )
     )
     tenant.wait_synced("app")
@@ -113,7 +121,7 @@ def test_what_is_missing_is_told_once_and_not_at_each_refresh(
             entry("a", "a"),
             entry("b", "gone"),
             target={"deletionPolicy": "Delete"},
-            refreshInterval="1s",
+            refreshInterval="300ms",
         )
     )
     tenant.wait_synced("app")
@@ -148,7 +156,7 @@ def test_delete_of_a_secret_that_is_not_owned_fails_at_run_time(
     """Orphan passes admission, as in the established operator."""
     target = {"deletionPolicy": "Delete", "creationPolicy": "Orphan"}
     tenant.create(
-        store({"db": ONE}), external_secret("app", entry("v", "db"), target=target, refreshInterval="1s")
+        store({"db": ONE}), external_secret("app", entry("v", "db"), target=target, refreshInterval="300ms")
     )
     tenant.wait_synced("app")
     tenant.set_store(store({}))
@@ -170,6 +178,20 @@ def test_delete_never_takes_a_secret_that_is_somebody_elses(
     assert tenant.values("app") == {"theirs": TWO}
 
 
+def test_secret_that_somebody_puts_in_the_place_of_a_deleted_one_is_left_alone(
+    tenant: Tenant, operator: OperatorProcess
+) -> None:
+    tenant.create(store({}), external_secret("app", entry("v", "gone"), target={"deletionPolicy": "Delete"}))
+    tenant.wait_told("app", "SecretDeleted")
+    tenant.create(secret("app", {"theirs": TWO}))
+    tenant.wait_failed("app", "is not controlled by this ExternalSecret")
+    held = tenant.values("app")
+    tenant.delete("Secret", "app")
+    tenant.wait_told("app", "SecretDeleted")
+
+    assert held == {"theirs": TWO}
+
+
 @pytest.mark.parametrize(
     ("policy", "left"),
     [
@@ -189,7 +211,7 @@ def test_merge_removes_only_the_keys_that_are_gone(
             entry("a", "a"),
             entry("b", "b"),
             target={"creationPolicy": policy, "deletionPolicy": "Merge"},
-            refreshInterval="1s",
+            refreshInterval="300ms",
         )
     )
     tenant.wait_values("app", {"a": ONE, "b": ONE, **left})

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.builders import entry, external_secret, owner_reference, secret, store
 from keyferry.testing.eventually import eventually
 from keyferry.testing.leaks import canary
@@ -11,7 +15,7 @@ from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.tenant import SYNC_S, Tenant
 
 ONE, TWO = canary("one"), canary("two")
-COLLECTED_S = 60.0
+COLLECTED_S = 90.0
 """The cluster's garbage collector learns of new kinds every 30 s."""
 
 
@@ -63,6 +67,18 @@ def test_external_secret_made_anew_takes_its_secret_over(tenant: Tenant, operato
     assert tenant.values("app") == {"w": ONE}
 
 
+def test_who_waits_for_a_name_takes_it_when_it_is_free(tenant: Tenant, operator: OperatorProcess) -> None:
+    target = {"name": "app"}
+    tenant.create(store({"db": ONE}), external_secret("first", entry("v", "db"), target=target))
+    tenant.wait_synced("first")
+    tenant.create(external_secret("second", entry("w", "db"), target=target))
+    tenant.wait_failed("second", "is owned by ExternalSecret 'first'")
+    tenant.delete("ExternalSecret", "first")
+
+    tenant.wait_values("app", {"w": ONE}, timeout_s=COLLECTED_S)
+    tenant.wait_synced("second")
+
+
 def test_renamed_target_replaces_the_old_secret(tenant: Tenant, operator: OperatorProcess) -> None:
     tenant.create(store({"db": ONE}), external_secret("app", entry("v", "db"), target={"name": "old"}))
     tenant.wait_synced("app")
@@ -74,6 +90,24 @@ def test_renamed_target_replaces_the_old_secret(tenant: Tenant, operator: Operat
     assert tenant.get("ExternalSecret", "app")["status"]["binding"] == {"name": "new"}
     event = tenant.wait_event("ExternalSecret", "app", "Deleted")
     assert (event["type"], event["message"]) == ("Normal", "secret deleted because it was orphaned")
+
+
+def test_target_renamed_before_its_watch_has_told_of_it_is_replaced_too(
+    tenant: Tenant,
+    private_operator: Callable[..., OperatorProcess],
+    proxied_kubeconfig: Path,
+    api_proxy: ApiProxy,
+) -> None:
+    tenant.create(store({"db": ONE}, controller="private"))
+    private_operator(kubeconfig=proxied_kubeconfig)
+    api_proxy.stall_watches("secrets")
+    tenant.create(external_secret("app", entry("v", "db"), target={"name": "old"}))
+    tenant.wait_synced("app")
+    tenant.edit_spec("app", target={"name": "new"})
+    tenant.wait_synced("app")
+
+    assert tenant.find("Secret", "old") is None
+    assert tenant.values("new") == {"v": ONE}
 
 
 def test_old_secret_stays_until_the_new_one_is_there(tenant: Tenant, operator: OperatorProcess) -> None:

@@ -57,8 +57,8 @@ def test_store_that_leaves_our_class_is_no_longer_served(tenant: Tenant, operato
     tenant.create(
         store({"db": ONE}),
         store({"db": ONE}, name="ours"),
-        external_secret("app", entry("v", "db"), refreshInterval="1s"),
-        external_secret("witness", entry("v", "db"), store="ours", refreshInterval="1s"),
+        external_secret("app", entry("v", "db"), refreshInterval="300ms"),
+        external_secret("witness", entry("v", "db"), store="ours", refreshInterval="300ms"),
     )
     tenant.wait_synced("app")
     tenant.wait_synced("witness")

@@ -113,7 +113,7 @@ def test_relabelled_namespace_is_let_in_at_once_and_kept_out_at_the_next_refresh
     conditions = [selector(matchLabels={"team": "a"})]
     tenant.create(store({"db": ONE}, name=shared_store, cluster=True, conditions=conditions))
     tenant.create(
-        external_secret("app", entry("v", "db"), store=cluster_store(shared_store), refreshInterval="1s")
+        external_secret("app", entry("v", "db"), store=cluster_store(shared_store), refreshInterval="300ms")
     )
     tenant.wait_failed("app", "denied by spec.condition")
     relabel(tenant.kube, tenant.namespace, {"team": "a"})

@@ -36,7 +36,7 @@ def test_without_secret_store_reconciler_the_condition_of_somebody_else_counts(
     operator = private_operator("--enable-secret-store-reconciler=false")
     tenant.create(
         store({"db": ONE}, controller="private"),
-        external_secret("app", entry("v", "db"), refreshInterval="1s"),
+        external_secret("app", entry("v", "db"), refreshInterval="300ms"),
     )
     tenant.wait_failed("app", "is not ready: it has no Ready condition")
     eventually(

@@ -191,7 +191,7 @@ def test_store_deleted_while_the_operator_is_away_is_told_at_the_next_refresh(
     tenant: Tenant, private_operator: StartOperator
 ) -> None:
     tenant.create(store({"db": ONE}, controller="private"))
-    tenant.create(external_secret("app", entry("v", "db"), refreshInterval="1s"))
+    tenant.create(external_secret("app", entry("v", "db"), refreshInterval="300ms"))
     first = private_operator()
     tenant.wait_synced("app")
     first.stop()

@@ -99,7 +99,7 @@ def test_no_default_store_is_needed_where_every_entry_names_one(
     ("entries", "where"),
     [
         pytest.param([entry("v", "db")], "spec.data[0] (key: db)", id="data"),
-        pytest.param([extract("db")], "spec.dataFrom[0].extract", id="extract"),
+        pytest.param([extract("db")], "spec.dataFrom[0].extract (key: db)", id="extract"),
     ],
 )
 def test_entry_without_any_store_is_told(
@@ -118,7 +118,7 @@ def test_one_failing_entry_leaves_the_last_good_secret_and_recovers(
 ) -> None:
     tenant.create(
         store({"a": ONE, "b": ONE}),
-        external_secret("app", entry("a", "a"), entry("b", "b"), refreshInterval="1s"),
+        external_secret("app", entry("a", "a"), entry("b", "b"), refreshInterval="300ms"),
     )
     tenant.wait_synced("app")
     tenant.set_store(store({"a": TWO}))

@@ -119,6 +119,17 @@ def test_version_selects_that_version(tenant: Tenant, operator: OperatorProcess)
     assert tenant.values("app") == {"current": WORD, "old": f"1{WORD}", "part": f"2{WORD}", "a": f"2{WORD}"}
 
 
+def test_metadata_of_a_fake_secret_is_its_value(tenant: Tenant, operator: OperatorProcess) -> None:
+    """As with the established operator: a fake remote secret has no tags that could be fetched."""
+    tenant.create(
+        store({"doc": DOCUMENT}),
+        external_secret("app", entry("v", "doc", metadataPolicy="Fetch", property="user")),
+    )
+
+    tenant.wait_synced("app")
+    assert tenant.values("app") == {"v": WORD}
+
+
 URL_UNSAFE = b"\xfb\xff\xfe"
 PLAIN = "no base64: %"
 

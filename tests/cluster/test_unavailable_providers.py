@@ -60,7 +60,7 @@ def test_provider_that_is_not_available_is_named_and_its_store_survives(
 def test_object_of_a_provider_that_is_not_available_keeps_its_secret(
     tenant: Tenant, operator: OperatorProcess, provider: str
 ) -> None:
-    tenant.create(store({"db": ONE}), external_secret("app", entry("v", "db"), refreshInterval="1s"))
+    tenant.create(store({"db": ONE}), external_secret("app", entry("v", "db"), refreshInterval="300ms"))
     tenant.wait_synced("app")
     tenant.set_store(store(provider={provider: PROVIDERS[provider]}))
     tenant.wait_failed("app")

@@ -33,6 +33,9 @@ SECRET_DELETED: Final = "SecretDeleted"
 SECRET_MISSING: Final = "SecretMissing"
 """True: creationPolicy Merge, and there is no Secret to merge into."""
 
+PAUSED: Final = "Paused"
+"""Unknown: an object that was never synced is paused. Also the reason of the event that says so."""
+
 # The same for targets that are no Secret
 RESOURCE_SYNCED: Final = "ResourceSynced"
 RESOURCE_SYNCED_ERROR: Final = "ResourceSyncedError"

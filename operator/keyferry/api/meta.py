@@ -35,7 +35,6 @@ Base64 = Annotated[str, schema(format="byte")]
 _SHOWN_CHARS: Final = 64
 
 
-@functools.lru_cache(maxsize=1024)
 def check_duration(field: str, text: str) -> None:
     """Check a duration of the wire; an empty one is an absent one.
 
@@ -45,9 +44,13 @@ def check_duration(field: str, text: str) -> None:
     if not text:
         return
     try:
-        parse_go_duration_nanos(text)
+        # Most objects have one of a few; the cache holds no long texts.
+        (_parsed if len(text) <= _SHOWN_CHARS else parse_go_duration_nanos)(text)
     except ValueError as exc:
         raise ValueError(f'{field} "{text[:_SHOWN_CHARS]}": {exc}') from None
+
+
+_parsed = functools.lru_cache(maxsize=1024)(parse_go_duration_nanos)
 
 
 class NamespacedReference(Model, frozen=True, kw_only=True):

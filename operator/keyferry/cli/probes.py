@@ -1,7 +1,9 @@
 """/healthz, /readyz and /metrics.
 
-Live means: the loop answers, the watches make progress, and the queue's head is young. A watch that stays
-silent is started anew by its own timers long before; liveness is for the case that this fails too.
+Live means: the loop answers, the watches hear something, and the queue's head is young. A watch that stays
+silent is started anew and then listed by its own timers long before; liveness is for the case that this
+fails too. An API server that refuses us or cannot be reached is no reason: a restart would help nobody, and
+the pauses between restarts would outlast the outage.
 """
 
 from __future__ import annotations
@@ -16,37 +18,64 @@ from aiohttp import web
 log = logging.getLogger(__name__)
 
 WATCH_SILENCE_S: Final = 240.0
-"""Bookmarks come every minute, inactive watches are renewed after 70 and 150 s."""
+"""Bookmarks come every minute, silent watches are renewed after 90 s and listed after 180 s."""
 QUEUE_WAIT_S: Final = 600.0
 
 
 @dataclass(slots=True)
+class _Sign:
+    """A watch's sign of life: any figure that changes with each, the last one seen, and since when."""
+
+    figure: Callable[[], object]
+    last: object
+    since: float
+
+
+@dataclass(slots=True)
 class Health:
-    """What the probes look at.
+    """What the probes look at. Nothing is done between them: each looks at figures that others keep anyway.
 
     Args:
         now: the loop's time.
         oldest_wait_s: how long the queue's head has waited.
+        pending: first lists that are not complete yet, by name.
+        watch_silence_s: longest silence of a watch.
+        queue_wait_s: longest wait of the queue's head.
     """
 
     now: Callable[[], float]
     oldest_wait_s: Callable[[], float]
-    progress: dict[str, float] = field(default_factory=dict)
-    """When each watch last showed life."""
-    ready: bool = False
+    pending: set[str]
+    watch_silence_s: float = WATCH_SILENCE_S
+    queue_wait_s: float = QUEUE_WAIT_S
+    _signs: dict[str, _Sign] = field(default_factory=dict)
 
-    def beat(self, watch: str) -> None:
-        """A watch showed life."""
-        self.progress[watch] = self.now()
+    def follow(self, watch: str, figure: Callable[[], object]) -> None:
+        """Look after a watch from now on.
+
+        Args:
+            watch: its name in messages.
+            figure: something that changes whenever the watch has heard of the API server.
+        """
+        self._signs[watch] = _Sign(figure, figure(), self.now())
 
     def problems(self) -> list[str]:
         """Why we are not live; empty if we are."""
         now = self.now()
-        silent = sorted(watch for watch, at in self.progress.items() if now - at > WATCH_SILENCE_S)
-        found = [f"the watch of {watch} has been silent for over {WATCH_SILENCE_S:.0f} s" for watch in silent]
-        if self.oldest_wait_s() > QUEUE_WAIT_S:
-            found.append(f"the queue's head has waited for over {QUEUE_WAIT_S:.0f} s")
+        found = []
+        for watch, sign in sorted(self._signs.items()):
+            figure = sign.figure()
+            if figure != sign.last:
+                sign.last, sign.since = figure, now
+            elif now - sign.since > self.watch_silence_s:
+                found.append(f"the watch of {watch} has been silent for over {self.watch_silence_s:.0f} s")
+        if self.oldest_wait_s() > self.queue_wait_s:
+            found.append(f"the queue's head has waited for over {self.queue_wait_s:.0f} s")
         return found
+
+    def waiting_for(self) -> list[str]:
+        """Why we are not ready; empty if we are, and then for good."""
+        return [f"the first list of {name} is not complete yet" for name in sorted(self.pending)]
 
 
 class Endpoints:

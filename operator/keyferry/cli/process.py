@@ -8,30 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from keyferry import __version__, logs
+from keyferry.aio import TaskBag
 from keyferry.api import names
 from keyferry.cli.hardening import harden
-from keyferry.cli.probes import Endpoints, Health, told
+from keyferry.cli.probes import QUEUE_WAIT_S, WATCH_SILENCE_S, Endpoints, Health, told
 from keyferry.clock import SystemClock
 from keyferry.core.addresses import AddressPolicy
-from keyferry.errors import KeyferryError, KubeError
+from keyferry.errors import KeyferryError, KubeError, KubeUnavailable
 from keyferry.kube.access import KubeAccess
 from keyferry.kube.client import KubeApi
 from keyferry.kube.config import ClusterConfig, load_config
 from keyferry.kube.events import EventRecorder
-from keyferry.kube.listing import list_objects
+from keyferry.kube.listing import list_objects, served_plurals
 from keyferry.kube.pace import Pace
 from keyferry.kube.status import PLURALS
-from keyferry.kube.watch import Change, MetadataWatch, Watched
+from keyferry.kube.watch import SILENCE_S, Change, MetadataWatch, Watched
 from keyferry.planner.planner import Planner
 from keyferry.ports import AmbientIdentity
 from keyferry.providers.registry import ProviderSettings, build_providers
@@ -40,9 +43,13 @@ from keyferry.reconcile.engine import Engine, Settings
 from keyferry.reconcile.external_secret import reconcile_external_secret
 from keyferry.reconcile.observe import Observer
 from keyferry.reconcile.queue import Lane, WorkQueue
-from keyferry.reconcile.resync import INTERVAL_S, collection_path, run_resync
+from keyferry.reconcile.resync import INTERVAL_S, Resync, collection_path
 from keyferry.reconcile.runner import AHEAD, Runner
 from keyferry.reconcile.secret_store import outage_began, outage_ended, reconcile_store, store_kinds
+
+if TYPE_CHECKING:
+    # kopf takes a while to import: not before it is needed.
+    from keyferry.handlers.operator import Watches
 
 log = logging.getLogger("keyferry")
 
@@ -76,11 +83,17 @@ class RunOptions:
     enable_flood_gate: bool = True
     enable_secret_store_reconciler: bool = True
     enable_cluster_store_reconciler: bool = True
+    resync_interval: float = INTERVAL_S
+    watch_silence: float = SILENCE_S
+    live_watch_silence: float = WATCH_SILENCE_S
+    live_queue_wait: float = QUEUE_WAIT_S
     ignored: dict[str, str] = field(default_factory=dict)
 
 
 def run_process(options: RunOptions) -> int:
     """Run until SIGTERM or SIGINT; the process's exit code."""
+    # The first process of a container ignores what it has no handler for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     harden()
     logs.configure(options.loglevel.lower(), options.log_format, options.zap_time_encoding)
     for name, reason in sorted(options.ignored.items()):
@@ -107,29 +120,34 @@ class Process:
         self._config = config
         self._stop = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks = TaskBag()
         self._endpoints = Endpoints()
 
     async def run(self) -> int:
         """Start, run, end."""
         engine = self.engine = self._wire()
         self._observer = Observer(engine)
-        self._health = Health(engine.queue.now, engine.queue.oldest_wait_s)
+        self._health = Health(
+            engine.queue.now,
+            engine.queue.oldest_wait_s,
+            pending={"stores", "secrets", *PLURALS.values()},
+            watch_silence_s=self._options.live_watch_silence,
+            queue_wait_s=self._options.live_queue_wait,
+        )
         self._runner = Runner(
             engine,
             {names.EXTERNAL_SECRET: reconcile_external_secret}
             | dict.fromkeys(store_kinds(), reconcile_store),
             self._options.concurrent * AHEAD,
         )
+        self._resync = Resync(engine, self._observer, list(PLURALS), self._options.resync_interval)
+        self._take_signals()
         log.info("Keyferry %s, API server %s", __version__, self._config.server)
         try:
             await self._serve()
-            await self._start()
-            from keyferry.handlers.operator import (
-                run_kopf,  # kopf takes a while to import: not before it is needed
-            )
-
-            await run_kopf(self._config, self._watching(), self._stop)
+            await self._until_stopped(self._start())
+            if not self._stop.is_set():
+                await self._watches().run(self._stop)
         finally:
             await self._end()
         return 0
@@ -179,7 +197,7 @@ class Process:
             self._options.live_addr,
             {
                 "/healthz": lambda: told(health.problems()),
-                "/readyz": lambda: told([] if health.ready else ["the first lists are not complete yet"]),
+                "/readyz": lambda: told(health.waiting_for()),
             },
         )
         await self._endpoints.serve(
@@ -200,53 +218,71 @@ class Process:
             self._watch_metadata(
                 "namespaces", self._observer.namespace, lambda: [("", name) for name in books.namespaces]
             )
-        await self._list_stores()
+        await self._patiently(self._list_stores)
         self._spawn(self._open_gate(secrets), "open gate")
-        self._spawn(
-            run_resync(self.engine, self._observer, list(PLURALS), INTERVAL_S),
-            "resync",
-        )
+        self._spawn(self._resync.run(), "resync")
+
+    async def _until_stopped(self, work: Any) -> None:
+        """Wait for the work's end, or for a signal, which cancels it."""
+        working = asyncio.get_running_loop().create_task(work, name="start")
+        stopping = asyncio.get_running_loop().create_task(self._stop.wait(), name="stop")
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if working.done():
+            working.result()  # what went wrong is the process's end
+        working.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
     def _spawn(self, work: Any, name: str) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
+        self._tasks.spawn(work, name=name)
 
     def _watch_metadata(self, plural: str, handle: Any, known: Any) -> MetadataWatch:
         namespace = self._options.namespace
         scope = f"/namespaces/{namespace}" if namespace else ""
-        watch = MetadataWatch(self.engine.api, Watched(f"/api/v1{scope}/{plural}", handle, known))
+        watched = Watched(f"/api/v1{scope}/{plural}", handle, known)
+        watch = MetadataWatch(self.engine.api, watched, silence_s=self._options.watch_silence)
         self._spawn(watch.run(), f"watch {plural}")
-        self._spawn(self._follow(plural, watch), f"follow {plural}")
+        self._health.follow(plural, lambda: watch.signs)
         return watch
 
-    async def _follow(self, plural: str, watch: MetadataWatch) -> None:
-        """Tell the watchdog of a metadata watch's progress."""
-        seen = 0.0
-        while True:
-            if watch.last_progress != seen:
-                seen = watch.last_progress
-                self._health.beat(plural)
-            await asyncio.sleep(5.0)
-
-    async def _list_stores(self) -> None:
-        """Take over all stores, and wait until the API server lets us."""
+    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Try again until the API server lets us; told once."""
         waiting = False
-        while not self._stop.is_set():
+        while True:
             try:
-                for kind in store_kinds():
-                    path = collection_path(kind, self._options.namespace)
-                    async for body in list_objects(self.engine.api, path):
-                        self._observer.resource(kind, Change.LISTED, body)
-            except KubeError as error:
+                await attempt()
+            except (KubeError, ValueError) as error:  # ValueError: somebody else's answer
                 if not waiting:
-                    log.warning("waiting for the API server: %s", error)
+                    why = error if isinstance(error, KubeError) else "the answer cannot be read"
+                    log.warning("waiting for the API server: %s", why)
                     waiting = True
                 await asyncio.sleep(_RETRY_START_S)
             else:
                 return
 
+    async def _list_stores(self) -> None:
+        """Take over all stores."""
+        for kind in store_kinds():
+            path = collection_path(kind, self._options.namespace)
+            async for body in list_objects(self.engine.api, path):
+                self._observer.resource(kind, Change.LISTED, body)
+
+    async def _served(self) -> None:
+        """Wait until the API server's discovery tells of all our resources: kopf asks it once."""
+
+        async def look() -> None:
+            missing = set(PLURALS.values()) - await served_plurals(self.engine.api, names.API_VERSION)
+            if missing:
+                raise KubeUnavailable(
+                    f"it does not serve {', '.join(sorted(missing))}", hint="Install the definitions"
+                )
+
+        await self._patiently(look)
+
     async def _open_gate(self, secrets: MetadataWatch) -> None:
         """Let ExternalSecrets through when Secrets are known and stores have been validated once."""
         await secrets.synced.wait()
+        self._health.pending.discard("secrets")
         queue, stores, settled = self.engine.queue, self.engine.books.stores, self.engine.store_settled
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STORES_FIRST_S):
@@ -254,27 +290,39 @@ class Process:
                     settled.clear()
                     await settled.wait()
         queue.restrict(max(Lane))
-        self._health.ready = True
+        self._health.pending.discard("stores")
         log.info("ready: %d stores", len(stores))
 
-    def _watching(self) -> Any:
-        from keyferry.handlers.operator import Watching
+    def _watches(self) -> Watches:
+        from keyferry.handlers.operator import Watches, Watching
+        from keyferry.handlers.watch import KINDS
 
-        books = self.engine.books
+        books, health, resync = self.engine.books, self._health, self._resync
 
         def known(kind: str) -> list[tuple[str, str]]:
             records: Any = books.external_secrets if kind == names.EXTERNAL_SECRET else books.stores
             return [(key.namespace, key.name) for key in records if key.kind == kind]
 
-        return Watching(
+        def listed(plural: str) -> None:
+            health.pending.discard(plural)
+            self._observer.list_is_complete(KINDS[plural])
+
+        watching = Watching(
             plurals=list(PLURALS.values()),
             namespace=self._options.namespace,
             observe=self._observer.resource,
             known=known,
-            progress=self._health.beat,
+            listed=listed,
+            relisted=lambda plural: resync.soon(KINDS[plural]),
+            served=self._served,
             take_signals=self._take_signals,
             prefer_inline=os.environ.get("KEYFERRY_WATCH", "inline") != "stock",
+            silence_s=self._options.watch_silence,
         )
+        watches = Watches(self._config, watching)
+        for plural in watching.plurals:
+            health.follow(plural, functools.partial(watches.signs.figure, plural))
+        return watches
 
     # -- end
 
@@ -286,7 +334,7 @@ class Process:
     def _on_signal(self, number: signal.Signals) -> None:
         if self._draining is None:
             log.info("%s: finishing what is under way", number.name)
-            self._draining = asyncio.get_running_loop().create_task(self._drain(), name="drain")
+            self._draining = self._tasks.spawn(self._drain(), name="drain")
 
     async def _drain(self) -> None:
         try:
@@ -297,9 +345,7 @@ class Process:
 
     async def _end(self) -> None:
         await self._runner.stop(DRAIN_S)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
         await self.engine.planner.close()
         self.engine.heavy.close()
         await self._endpoints.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from typing import Any, Final
 
 import click
@@ -50,6 +53,13 @@ def _accepted(command: Any) -> Any:
     for name in WITHOUT_MEANING:
         option = click.option(f"--{name}", default=None, hidden=True, is_flag=False, flag_value="true")
         command = option(command)
+    return command
+
+
+def _limits(command: Any) -> Any:
+    """Add the limits of the watchdog, hidden: tests shorten them, and nobody else should have to know them."""
+    for name in ("resync-interval", "watch-silence", "live-watch-silence", "live-queue-wait"):
+        command = click.option(f"--{name}", type=GoDuration(), default=None, hidden=True)(command)
     return command
 
 
@@ -116,6 +126,7 @@ def _accepted(command: Any) -> Any:
 @go_flag("--enable-flood-gate", default=True, text="Wait with a store's objects until it is ready.")
 @go_flag("--enable-secret-store-reconciler", default=True, text="Validate SecretStores.")
 @go_flag("--enable-cluster-store-reconciler", default=True, text="Serve ClusterSecretStores.")
+@_limits
 @_accepted
 def run(**flags: Any) -> None:
     """Run the operator until SIGTERM or SIGINT.
@@ -124,10 +135,16 @@ def run(**flags: Any) -> None:
     """
     from keyferry.cli.process import RunOptions, run_process
 
-    options = {name: flags.pop(name) for name in list(flags) if name.replace("_", "-") not in WITHOUT_MEANING}
+    known = {name: flags.pop(name) for name in list(flags) if name.replace("_", "-") not in WITHOUT_MEANING}
+    options = {name: value for name, value in known.items() if value is not None}
     ignored = {
         name.replace("_", "-"): WITHOUT_MEANING[name.replace("_", "-")]
         for name, value in flags.items()
         if value is not None
     }
-    raise SystemExit(run_process(RunOptions(**options, ignored=ignored)))
+    code = run_process(RunOptions(**options, ignored=ignored))
+    if threading.active_count() > 1:
+        # A thread in a blocking call of an SDK cannot be ended, and there is nothing left to wait for.
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)

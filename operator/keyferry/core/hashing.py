@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha3_224
+from typing import Final
 
 from keyferry.api import names
 from keyferry.secretdata import SecretData
+
+_DECIMAL: Final = [str(number) for number in range(256)]
 
 
 def hash_text(text: str | bytes) -> str:
@@ -27,9 +30,9 @@ def data_hash(data: SecretData) -> str:
     """The `data-hash` annotation's value for a Secret's data: hash of `map[key:[1 2 3] …]`."""
     parts = []
     for key in _sorted_like_go(data):
-        # Go prints bytes as decimal numbers parted by blanks; Python's list adds commas.
-        numbers = str(list(data[key].reveal())).replace(",", "")
-        parts.append(f"{key}:{numbers}")
+        # Go prints bytes as decimal numbers parted by blanks. A table is the fastest way to them here.
+        numbers = " ".join(map(_DECIMAL.__getitem__, data[key].reveal()))
+        parts.append(f"{key}:[{numbers}]")
     return hash_text(f"map[{' '.join(parts)}]")
 
 

@@ -37,7 +37,6 @@ STORE_UNKNOWN = "could not determine validation status"
 STORE_NO_CLIENT = "unable to create client"
 STORE_REFUSED = "unable to validate store"
 
-_PAUSED_REASON = "Paused"
 C = TypeVar("C", bound=Condition)
 
 
@@ -126,7 +125,7 @@ def paused_status(before: ExternalSecretStatus, now: datetime) -> ExternalSecret
         paused = ExternalSecretCondition(
             type=c.READY,
             status=c.UNKNOWN,
-            reason=_PAUSED_REASON,
+            reason=c.PAUSED,
             message=MESSAGE_PAUSED,
             last_transition_time=timestamp(now),
         )
@@ -142,7 +141,7 @@ def resumed_status(before: ExternalSecretStatus) -> ExternalSecretStatus:
     ready = _ready(before)
     if ready is None or MESSAGE_PAUSED not in ready.message:
         return before
-    if ready.reason == _PAUSED_REASON:
+    if ready.reason == c.PAUSED:
         others = tuple(condition for condition in before.conditions if condition.type != c.READY)
         return msgspec.structs.replace(before, conditions=others)
     said = msgspec.structs.replace(ready, message=ready.message.removesuffix(f"; {MESSAGE_PAUSED}"))

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import kopf
 
+from keyferry.aio import TaskBag
 from keyferry.handlers import inline
-from keyferry.handlers.session import kopf_session
-from keyferry.handlers.settings import watch_only_settings
+from keyferry.handlers.session import WatchSigns, kopf_session
+from keyferry.handlers.settings import EndlessBackoff, watch_only_settings
 from keyferry.handlers.watch import Observe, register
 from keyferry.kube.config import ClusterConfig
+from keyferry.kube.watch import SILENCE_S
 
 log = logging.getLogger(__name__)
 
-RESTART_PAUSE_S: Final = 1.0
+_CALM_S: Final = 60.0
+"""A run of kopf that lasted so long was well: the next pause is a short one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,73 +33,151 @@ class Watching:
         namespace: the only namespace; empty for all.
         observe: takes each event.
         known: what is known of a kind, to tell what vanished.
-        progress: called at each sign of life, with a path or plural.
+        listed: called with a plural when everything there is of it has been told; again after each relist.
+        relisted: called with a plural in its stead after a relist on the public path, which does not tell
+            what vanished meanwhile.
+        served: waits until the API server serves all resources: kopf looks for them once.
         take_signals: called when kopf has installed its signal handlers, to install ours over them.
         prefer_inline: use the shorter path where this kopf fits.
+        silence_s: a stream that says nothing for so long is dead.
     """
 
     plurals: list[str]
     namespace: str
     observe: Observe
     known: inline.Known
-    progress: Callable[[str], None]
+    listed: Callable[[str], None]
+    relisted: Callable[[str], None]
+    served: Callable[[], Awaitable[None]]
     take_signals: Callable[[], None]
     prefer_inline: bool = True
+    silence_s: float = SILENCE_S
 
 
-async def run_kopf(config: ClusterConfig, watching: Watching, stop: asyncio.Event) -> None:
-    """Run kopf until `stop`; start it anew where it ends by itself."""
-    restore = _install_inline(watching)
-    try:
-        while not stop.is_set():
-            try:
-                await _run_once(config, watching, stop)
-            except Exception as error:  # noqa: BLE001 - kopf dies of many things, and none may end us
-                log.warning("the watches ended (%s), starting them anew", type(error).__name__)
-                await asyncio.sleep(RESTART_PAUSE_S)
-            else:
-                return
-    finally:
-        restore()
+class Watches:
+    """kopf, run for us.
+
+    Args:
+        config: the API server, and who we are there.
+        watching: see `Watching`.
+    """
+
+    def __init__(self, config: ClusterConfig, watching: Watching) -> None:
+        self._config = config
+        self._watching = watching
+        self._listed: set[str] = set()
+        self._inline = False
+        self.signs = WatchSigns(watching.plurals, self._list_is_complete)
+        """Signs of life, for the watchdog."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run kopf until `stop`; start it anew where it ends by itself."""
+        restore = self._install_inline()
+        pauses = iter(EndlessBackoff())
+        tasks = TaskBag()
+        try:
+            while not stop.is_set():
+                began = asyncio.get_running_loop().time()
+                try:
+                    await self._run_once(stop, tasks)
+                except Exception as error:  # noqa: BLE001 - kopf dies of many things, and none may end us
+                    log.warning("the watches ended (%s), starting them anew", type(error).__name__)
+                if asyncio.get_running_loop().time() - began > _CALM_S:
+                    pauses = iter(EndlessBackoff())
+                await _unless(stop, asyncio.sleep(next(pauses)), tasks)
+        finally:
+            restore()
+            await tasks.close()
+
+    async def _run_once(self, stop: asyncio.Event, tasks: TaskBag) -> None:
+        await _unless(stop, self._watching.served(), tasks)
+        if stop.is_set():
+            return
+        # kopf's own flag: set at the end of this run in any case, so that no waiter of kopf's stays behind.
+        flag = asyncio.Event()
+        forwarding = tasks.spawn(_forward(stop, flag), name="stop kopf")
+        try:
+            spawned = await kopf.spawn_tasks(
+                registry=self._registry(),
+                settings=watch_only_settings(self._watching.silence_s),
+                standalone=True,
+                clusterwide=not self._watching.namespace,
+                namespaces=[self._watching.namespace] if self._watching.namespace else [],
+                stop_flag=flag,
+            )
+            # kopf would end everything at once on a signal; ours lets the work under way end first.
+            self._watching.take_signals()
+            await kopf.run_tasks(spawned, ignored=_EVERYTHING)
+        finally:
+            flag.set()
+            forwarding.cancel()
+
+    def _install_inline(self) -> Callable[[], None]:
+        watching = self._watching
+        misfit = inline.fits() if watching.prefer_inline else "asked not to use another"
+        if misfit:
+            log.info("events come by kopf's public path: %s", misfit)
+            return lambda: None
+        self._inline = True
+        return inline.install(watching.observe, watching.known, watching.listed)
+
+    def _list_is_complete(self, plural: str) -> None:
+        """A list in pages has come to its end. The inline path tells of its lists itself."""
+        if self._inline:
+            return
+        if plural in self._listed:
+            self._watching.relisted(plural)
+        self._listed.add(plural)
+        self._watching.listed(plural)
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            return kopf_session(self._config, self.signs)
+
+        register(registry, self._watching.plurals, self._watching.observe)
+        return registry
 
 
-async def _run_once(config: ClusterConfig, watching: Watching, stop: asyncio.Event) -> None:
-    ready = asyncio.Event()
+class _Everything(Collection[Any]):
+    """What kopf may not touch at its end: all that runs besides its own root tasks.
 
-    async def take_signals() -> None:
-        # kopf would end everything at once on a signal; ours lets the work under way end first.
-        await ready.wait()
-        watching.take_signals()
+    It would wait for every task of the loop that is younger than itself, and then cancel it: reads of
+    stores under way, reconciles, the very task that stops it.
+    """
 
-    taking = asyncio.get_running_loop().create_task(take_signals(), name="take signals")
-    try:
-        await kopf.operator(
-            registry=_registry(config, watching),
-            settings=watch_only_settings(),
-            standalone=True,
-            clusterwide=not watching.namespace,
-            namespaces=[watching.namespace] if watching.namespace else [],
-            stop_flag=stop,
-            ready_flag=ready,
-        )
-    finally:
-        taking.cancel()
+    def __contains__(self, task: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
-def _install_inline(watching: Watching) -> Callable[[], None]:
-    misfit = inline.fits() if watching.prefer_inline else "asked not to"
-    if misfit:
-        log.info("events come by kopf's public path: %s", misfit)
-        return lambda: None
-    return inline.install(watching.observe, watching.known, watching.progress)
+_EVERYTHING: Final = _Everything()
 
 
-def _registry(config: ClusterConfig, watching: Watching) -> kopf.OperatorRegistry:
-    registry = kopf.OperatorRegistry()
+async def _forward(stop: asyncio.Event, flag: asyncio.Event) -> None:
+    await stop.wait()
+    flag.set()
 
-    @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.AiohttpSession:
-        return kopf_session(config, watching.progress)
 
-    register(registry, watching.plurals, watching.observe)
-    return registry
+async def _unless(stop: asyncio.Event, work: Awaitable[None], tasks: TaskBag) -> None:
+    """Wait for the work's end or for `stop`, which cancels it."""
+
+    async def run() -> None:
+        await work
+
+    working, stopping = tasks.spawn(run(), name="until stopped"), tasks.spawn(_wait(stop), name="stop")
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    working.cancel()
+    await asyncio.wait((working, stopping))
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()

@@ -1,37 +1,120 @@
 """kopf's connection: an aiohttp session of its own, whose token is fresh at every request.
 
-kopf owns the session and closes it at its end, so it is not the one that our writes go through. Every
-request that passes tells the watchdog that kopf is alive.
+kopf owns the session and closes it at its end, so it is not the one that our writes go through. All of
+kopf's requests pass here, whichever path the events take: `WatchSigns` learns from them, without asking
+kopf, whether each watch is alive and when its list is complete.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import aiohttp
 import kopf
 
 from keyferry import __version__
+from keyferry.errors import KubeError
+from keyferry.handlers.settings import EndlessBackoff
 from keyferry.kube.config import ClusterConfig
 
+log = logging.getLogger(__name__)
 
-def kopf_session(config: ClusterConfig, progress: Callable[[str], None]) -> kopf.AiohttpSession:
+
+@dataclass(slots=True)
+class _Sign:
+    """What is known of one resource's watch.
+
+    Args:
+        answered: tries that came to an answer other than 200, or to none.
+        earlier: bytes of the bodies before `body`.
+        body: of the answer that is being read.
+        listing: whether a list was asked for, and no watch after it yet.
+    """
+
+    answered: int = 0
+    earlier: int = 0
+    body: aiohttp.StreamReader | None = None
+    listing: bool = False
+
+
+class WatchSigns:
+    """What kopf's requests tell of the watches, by the plurals of their resources.
+
+    Args:
+        plurals: the resources that are watched.
+        listed: called with the plural when a list in pages is complete: the watch after it begins.
+    """
+
+    def __init__(self, plurals: Iterable[str], listed: Callable[[str], None] = lambda _: None) -> None:
+        self._signs = {plural: _Sign() for plural in plurals}
+        self._listed = listed
+
+    def figure(self, plural: str) -> tuple[int, int]:
+        """A figure that stays the same only while nothing is heard.
+
+        It counts what was received, not what was asked: a watch that was accepted and stays silent, without
+        even a bookmark, is no sign of life. Neither is a try under way. A refusal or a failure to connect
+        is one: the watch is being tried, and a restart of the process would help nobody.
+        """
+        sign = self._signs[plural]
+        return sign.answered, sign.earlier + (sign.body.total_bytes if sign.body is not None else 0)
+
+    def asking(self, request: aiohttp.ClientRequest) -> None:
+        """A request is about to be sent."""
+        sign = self._sign_of(request)
+        if sign is None:
+            return
+        query = request.url.query
+        if "watch" not in query:
+            sign.listing = True
+        elif sign.listing and "resourceVersion" in query:
+            sign.listing = False
+            self._listed(request.url.name)
+
+    def heard(self, request: aiohttp.ClientRequest, response: aiohttp.ClientResponse | None) -> None:
+        """A try has ended: with an answer, or with none."""
+        sign = self._sign_of(request)
+        if sign is None:
+            return
+        if response is None or response.status != 200:
+            sign.answered += 1
+            return
+        sign.earlier = self.figure(request.url.name)[1]
+        sign.body = response.content
+
+    def _sign_of(self, request: aiohttp.ClientRequest) -> _Sign | None:
+        return self._signs.get(request.url.name) if request.method == "GET" else None
+
+
+def kopf_session(config: ClusterConfig, signs: WatchSigns) -> kopf.AiohttpSession:
     """The session for kopf's login handler.
 
     Args:
-        progress: called with the path of each request.
+        config: the API server, and who we are there.
+        signs: hears of each request and answer.
     """
 
     async def authorize(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        progress(request.url.path)
-        if config.tokens is not None:
-            request.headers["Authorization"] = f"Bearer {config.tokens.token()}"
-        response = await handler(request)
-        if response.status == 401 and config.tokens is not None:
-            config.tokens.token(fresh=True)
-        return response
+        signs.asking(request)
+        # An identity that is refused, or cannot be read, is tried again here until kopf's own time for a
+        # request has passed. kopf would throw the session away, all watches with it, and log in at once again.
+        pauses = iter(EndlessBackoff())
+        fresh = False
+        while True:
+            token = _token(config, fresh=fresh)
+            if token is not None:
+                response = await _ask(request, handler, token, signs)
+                if response.status != 401:
+                    return response
+                response.close()
+            if fresh:
+                await asyncio.sleep(next(pauses))
+            fresh = True
 
     tls = config.ssl_context()
     headers = {"User-Agent": f"keyferry/{__version__} (watch)"}
@@ -46,3 +129,27 @@ def kopf_session(config: ClusterConfig, progress: Callable[[str], None]) -> kopf
     return kopf.AiohttpSession(
         server=config.server, aiohttp_session=session, default_namespace=config.namespace
     )
+
+
+def _token(config: ClusterConfig, *, fresh: bool) -> str | None:
+    """The bearer token to use now; empty where none is used, None where it cannot be read."""
+    if config.tokens is None:
+        return ""
+    try:
+        return config.tokens.token(fresh=fresh)
+    except (OSError, ValueError, KubeError) as error:
+        log.debug("the API token cannot be read: %s", type(error).__name__)
+        return None
+
+
+async def _ask(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType, token: str, signs: WatchSigns
+) -> aiohttp.ClientResponse:
+    if token:
+        request.headers["Authorization"] = f"Bearer {token}"
+    response = None
+    try:
+        response = await handler(request)
+    finally:
+        signs.heard(request, response)
+    return response

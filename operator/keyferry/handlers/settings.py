@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import kopf
 
+from keyferry.kube.watch import SILENCE_S
+
 PAGE_SIZE: Final = 500
 _LONGEST_BACKOFF_S: Final = 30.0
 
@@ -54,9 +56,16 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def watch_only_settings() -> kopf.OperatorSettings:
-    """Settings under which kopf writes nothing, keeps nothing and never gives up."""
+def watch_only_settings(silence_s: float = SILENCE_S) -> kopf.OperatorSettings:
+    """Settings under which kopf writes nothing, keeps nothing and never gives up.
+
+    Args:
+        silence_s: a stream that says nothing for so long, not even by a bookmark, is dead.
+    """
     settings = kopf.OperatorSettings()
+    # Whenever it ends by itself, kopf would kill the process ten minutes later, long after we have started
+    # it anew.
+    settings.process.ultimate_exiting_timeout = None
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.peering.standalone = True
@@ -64,6 +73,7 @@ def watch_only_settings() -> kopf.OperatorSettings:
     settings.queueing.exit_timeout = 1.0
     settings.watching.chunk_size = PAGE_SIZE
     settings.watching.reconnect_backoff = 0.1
+    settings.watching.inactivity_timeout = silence_s
     # Typed as a collection, used as an iterable: one without end.
     endless: Collection[float] = EndlessBackoff()  # type: ignore[assignment]  # kopf only iterates over it
     settings.networking.error_backoffs = endless

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from keyferry.errors import ForbiddenError, KubeError, KubeNotFound
+from keyferry.errors import ForbiddenError, KubeForbidden, KubeNotFound
 from keyferry.kube.client import KubeApi
 from keyferry.kube.watch import ObjectMeta
 from keyferry.ports import BoundToken, SecretObject, ServiceAccountObject
@@ -110,6 +110,7 @@ class KubeAccess:
 
         Raises:
             ForbiddenError: an audience is the API server's.
+            KubeError: the API server refuses, or cannot be asked.
         """
         await self._check_audiences(audiences)
         spec = {"audiences": list(audiences), "expirationSeconds": max(lifetime_s, MIN_TOKEN_LIFETIME_S)}
@@ -135,11 +136,15 @@ class KubeAccess:
                 )
 
     async def _own_audiences(self) -> frozenset[str]:
-        """What this API server accepts: its issuer, and the audiences of the token that we use ourselves."""
+        """What this API server accepts: its issuer, and the audiences of the token that we use ourselves.
+
+        Raises:
+            KubeError: it could not be asked; without its answer no token is asked for either.
+        """
         found = set(self._api.token_audiences())
         try:
             discovery = orjson.loads(await self._api.request("GET", "/.well-known/openid-configuration"))
-        except KubeError:
-            return frozenset(found)  # discovery may be switched off; the names below still hold
+        except (KubeNotFound, KubeForbidden):
+            return frozenset(found)  # switched off, or not for us; the well-known names still hold
         issuer = discovery.get("issuer") if isinstance(discovery, dict) else None
         return frozenset(found | ({issuer} if isinstance(issuer, str) else set()))

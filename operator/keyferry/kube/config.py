@@ -28,6 +28,7 @@ SERVICE_ACCOUNT_DIR: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount
 TOKEN_REREAD_S: Final = 60.0
 _EXEC_TIMEOUT_S: Final = 30.0
 _EXEC_EARLY_S: Final = 60.0
+_NOT_SUPPORTED: Final = ("tls-server-name", "as", "as-uid", "as-groups", "as-user-extra", "auth-provider")
 
 
 class TokenSource:
@@ -219,6 +220,10 @@ def _entry(document: Mapping[str, Any], section: str, what: str, name: str) -> M
 
 
 def _config(base: Path, cluster: Mapping[str, Any], user: Mapping[str, Any], namespace: str) -> ClusterConfig:
+    for name in _NOT_SUPPORTED:
+        if cluster.get(name) or user.get(name):
+            # Left out silently, it would make us somebody else, or fail with a cause that misleads.
+            raise KubeError(f"the kubeconfig sets {name!r}, which is not supported")
     certificate = _inline_or_file(base, user, "client-certificate")
     key = _inline_or_file(base, user, "client-key")
     basic = None
@@ -259,14 +264,14 @@ def _token_source(base: Path, user: Mapping[str, Any]) -> TokenSource | None:
 
 def _exec_token(spec: Mapping[str, Any], base: Path) -> tuple[str, float]:
     """Run a client authentication plugin once: its token, and for how long to keep it."""
-    info = {"apiVersion": spec["apiVersion"], "kind": "ExecCredential", "spec": {"interactive": False}}
-    environment = os.environ | {e["name"]: e["value"] for e in spec.get("env") or []}
-    environment["KUBERNETES_EXEC_INFO"] = json.dumps(info)
-    program = str(spec["command"])
-    if os.sep in program:
-        program = str(base / program)  # relative to the kubeconfig; a bare name is looked for in PATH
-    command = [program, *(spec.get("args") or [])]
     try:
+        info = {"apiVersion": spec["apiVersion"], "kind": "ExecCredential", "spec": {"interactive": False}}
+        environment = os.environ | {e["name"]: e["value"] for e in spec.get("env") or []}
+        environment["KUBERNETES_EXEC_INFO"] = json.dumps(info)
+        program = str(spec["command"])
+        if os.sep in program:
+            program = str(base / program)  # relative to the kubeconfig; a bare name is looked for in PATH
+        command = [program, *(spec.get("args") or [])]
         done = subprocess.run(  # noqa: S603 - the user's own kubeconfig names the command
             command,
             env=environment,

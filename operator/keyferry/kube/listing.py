@@ -1,4 +1,4 @@
-"""Lists in pages: metadata only, or whole objects."""
+"""Lists in pages: metadata only, or whole objects; and which resources there are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from keyferry.errors import KubeNotFound
 from keyferry.kube.client import KubeApi
 from keyferry.kube.watch import LIST_ACCEPT, PAGE_SIZE, ObjectMeta, PartialList
 
@@ -41,3 +42,17 @@ async def list_objects(api: KubeApi, path: str) -> AsyncIterator[Mapping[str, An
         if not token:
             return
         params["continue"] = token
+
+
+async def served_plurals(api: KubeApi, api_version: str) -> frozenset[str]:
+    """The resources of a group and version that the API server's discovery tells of; empty for none.
+
+    Raises:
+        KubeError: the API server refuses or cannot be asked.
+        ValueError: the answer is not what an API server answers.
+    """
+    try:
+        document = orjson.loads(await api.request("GET", f"/apis/{api_version}"))
+    except KubeNotFound:
+        return frozenset()
+    return frozenset(resource["name"] for resource in document.get("resources") or ())

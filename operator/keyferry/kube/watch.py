@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 LIST_ACCEPT: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 WATCH_ACCEPT: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PAGE_SIZE: Final = 500
-SILENCE_S: Final = 150.0
+SILENCE_S: Final = 90.0
 """The server sends a bookmark about every minute: longer silence than this means a dead stream."""
 _SERVER_TIMEOUT_S: Final = 300
 BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -152,11 +152,14 @@ class MetadataWatch:
         """Set once the first list has been handled."""
         self.last_progress = time.monotonic()
         """When the server last said anything: an event, a bookmark or a list."""
+        self.signs = 0
+        """Counts what the server said, refusals and failures to reach it included. A watch that was accepted
+        and stays silent, without even a bookmark, counts nothing: the watchdog looks at this."""
         self.relists = 0
 
     async def run(self) -> None:
         """List, then watch, for ever. A series of failures is logged once and retried with growing pauses."""
-        failures = 0
+        failures = silent = 0
         while True:
             began = time.monotonic()
             try:
@@ -164,12 +167,19 @@ class MetadataWatch:
                     self._version = await self._list()
                     self.synced.set()
                     began = time.monotonic()
+                before = self.signs
                 await self._stream()
-                failures = 0 if time.monotonic() - began > _SHORT_S else failures + 1
+                lasted = time.monotonic() - began
+                failures = 0 if lasted > _SHORT_S else failures + 1
+                silent = silent + 1 if self.signs == before and lasted >= self._silence_s else 0
+                if silent > 1:
+                    log.info("watch of %s has to list again: not even bookmarks come", self._watched.path)
+                    self._version = ""
             except (KubeError, msgspec.DecodeError, UnicodeDecodeError) as error:
                 if self.last_progress - began > _SHORT_S:
                     failures = 0  # it went well for a while: another series
                 self._tell(error, failures)
+                self.signs += 1
                 failures += 1
                 unreached = isinstance(error, KubeError) and not error.status
                 # Where nobody answers, the version is not to blame: the list would only be dearer.
@@ -178,6 +188,10 @@ class MetadataWatch:
             if failures:
                 pause = self._pauses_s[min(failures, len(self._pauses_s)) - 1]
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+
+    def _note_progress(self) -> None:
+        self.last_progress = time.monotonic()
+        self.signs += 1
 
     def _tell(self, error: Exception, failures: int) -> None:
         """Log the first failure of a series; of an answer that cannot be read its kind alone."""
@@ -204,7 +218,7 @@ class MetadataWatch:
             for item in page.items or ():
                 seen.add((item.metadata.namespace, item.metadata.name))
                 self._handle(Change.LISTED, item.metadata)
-            self.last_progress = time.monotonic()
+            self._note_progress()
             if not page.metadata.continue_:
                 break
             params["continue"] = page.metadata.continue_
@@ -246,7 +260,7 @@ class MetadataWatch:
     def _event(self, line: bytes) -> str:
         """Handle one event; its resource version."""
         event = _EVENT.decode(line)
-        self.last_progress = time.monotonic()
+        self._note_progress()
         if event.type == "ERROR":
             error = _ERROR.decode(event.object)
             if error.code in (410, 504):  # 504: "Too large resource version" after a restore of etcd

@@ -209,7 +209,7 @@ class StoreSession:
         if flight.answer.done():
             return
         self._take_down(flight)
-        keep = not isinstance(answer, Unavailable | RateLimited | AuthFailed)
+        keep = not isinstance(answer, Unavailable | RateLimited | AuthFailed | Malformed)
         if keep and flight.asked_at is not None and not self._closed:
             self._cache.put(self.fingerprint, flight.read, answer, flight.asked_at)
         flight.answer.set_result(answer)

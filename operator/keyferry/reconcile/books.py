@@ -50,6 +50,7 @@ class ExternalSecretRecord:
         settled: whether this process has looked at it before (after a start, overdue ones are spread).
         data_hash: of the data last written, as bytes; empty where this process has not written.
         unwritten: a status that could not be written yet; goes before `status`.
+        resume_at: while there is one, when the object's own work is due, by the queue's clock; inf for never.
         depends_on: the objects whose change concerns it.
         absent: the entries of the spec whose remote secret was absent at the last sync.
     """
@@ -68,6 +69,7 @@ class ExternalSecretRecord:
     settled: bool = False
     data_hash: bytes = b""
     unwritten: bytes = b""
+    resume_at: float = 0.0
     depends_on: tuple[ObjectKey, ...] = ()
     absent: tuple[str, ...] = ()
     sync_calls: int = 0
@@ -311,6 +313,13 @@ class Books:
         if record.created_by:
             self.owned.setdefault((meta.namespace, record.created_by), set()).add(meta.name)
         return record.intact_version != record.resource_version
+
+    def note_created(self, place: tuple[str, str], created_by: str) -> None:
+        """Take over whose Secret we have just written, ahead of the watch."""
+        record = self.secrets.get(place)
+        if created_by and record is not None and not record.created_by:
+            record.created_by = created_by
+            self.owned.setdefault((place[0], created_by), set()).add(place[1])
 
     def forget_secret(self, place: tuple[str, str]) -> bool:
         """A Secret is gone, or concerns nobody any more; whether it was known."""

@@ -55,7 +55,14 @@ from keyferry.planner.health import Deferred
 from keyferry.ports import ObjectKey, Read, RemoteValue
 from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.engine import Engine
-from keyferry.reconcile.finish import finish, record_event, write_pending
+from keyferry.reconcile.finish import (
+    finish,
+    is_as_known,
+    record_event,
+    retry_status,
+    write_behind,
+    write_pending,
+)
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.stores import StoreUse, Unsettled, store_key, use_store
 from keyferry.reconcile.targets import (
@@ -122,8 +129,15 @@ async def reconcile_external_secret(engine: Engine, claim: Claim) -> None:
     record = engine.books.external_secrets.get(key)
     if record is None or record.deleting:
         return  # owner references do what is left to do
-    if record.unwritten:
-        await write_pending(engine, key, record)
+    if record.unwritten and await write_behind(engine, claim, record):
+        return
+    await _look(engine, claim, record)
+    retry_status(engine, key, record)
+
+
+async def _look(engine: Engine, claim: Claim, record: ExternalSecretRecord) -> None:
+    """The guards, one try, and its end."""
+    key = claim.key
     labels, annotations = record.labels_and_annotations()
     if is_paused(annotations):
         await _pause(engine, key, record)
@@ -134,6 +148,7 @@ async def reconcile_external_secret(engine: Engine, claim: Claim) -> None:
         await finish(engine, key, record, failed(summarize.FAILED_FETCH, error), timedelta(0))
         return
     if work is None:
+        record.waiting = True  # its store may become ours
         log.debug("left alone: another controller class or kind of store")
         return
     outcome = await _attempt(engine, work, claim)
@@ -151,7 +166,7 @@ async def _pause(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -
     if paused != before:
         record.unwritten = msgspec.json.encode(paused)
         await write_pending(engine, key, record)
-        engine.events.record(key, record.uid, NORMAL, "Paused", summarize.MESSAGE_PAUSED)
+        engine.events.record(key, record.uid, NORMAL, c.PAUSED, summarize.MESSAGE_PAUSED)
 
 
 def load(engine: Engine, key: ObjectKey, record: ExternalSecretRecord, owner: Owner) -> Work | None:
@@ -228,9 +243,18 @@ async def _attempt(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
 
 async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     started = engine.clock.now()
+    with _step(summarize.FAILED_FETCH):
+        # Before the target is even looked at: what we cannot make, another operator may have made.
+        check_available(work.spec)
+        check_policies(work.spec)
     due = refresh_due(_refresh_state(work), started)
     with _step(summarize.FAILED_UPDATE):
         check = await check_target(engine, work.owner, work.target, work.record, work.status)
+    if check.state is not TargetState.VALID and work.status.synced_resource_version:
+        # The watch may be late: what the garbage collector has taken must not be made again.
+        with _step(summarize.FAILED_UPDATE):
+            if not await is_as_known(engine, work.key, work.record):
+                return None
     if not due.now and check.state is TargetState.METADATA_DRIFTED and check.repair is not None:
         with _step(summarize.FAILED_UPDATE):
             await _repair(engine, work, check.repair)
@@ -306,8 +330,6 @@ async def _resolve(engine: Engine, work: Work, claim: Claim) -> Assembled:
     Raises:
         KeyferryError: the first entry that failed, or why a store cannot be asked.
     """
-    check_available(work.spec)
-    check_policies(work.spec)
     asked = questions(work.spec)
     uses: dict[ObjectKey, StoreUse] = {}
     for question in asked:

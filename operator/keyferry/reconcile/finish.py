@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,14 +21,14 @@ from keyferry.core.summarize import (
     only_refresh_time_changed,
     refresh_time_is_stale,
 )
-from keyferry.errors import KeyferryError, KubeConflict, KubeError, KubeNotFound
+from keyferry.errors import KeyferryError, KubeConflict, KubeError, KubeInvalid, KubeNotFound
 from keyferry.kube.events import NORMAL, WARNING
 from keyferry.kube.status import object_path, write_status
 from keyferry.planner.health import Deferred
 from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.engine import Engine
-from keyferry.reconcile.queue import Lane
+from keyferry.reconcile.queue import Claim, Lane
 
 log = logging.getLogger(__name__)
 _STATUS_TRIES = 3
@@ -57,6 +58,8 @@ async def finish(
         record.failures = 0
     if await _write_if_new(engine, key, record, before, after):
         _tell(engine, key, record, before, outcome)
+    elif error is not None:
+        log.debug("sync failed as before")
     if error is not None:
         schedule_retry(engine, key, record, error, interval)
     elif outcome.refreshed_at is not None:
@@ -102,8 +105,28 @@ async def _write_if_new(
     return True
 
 
+async def write_behind(engine: Engine, claim: Claim, record: ExternalSecretRecord) -> bool:
+    """Write the status that could not be written before; whether the claim was for that alone."""
+    key, now = claim.key, engine.queue.now()
+    await write_pending(engine, key, record)
+    if claim.lane is not Lane.RETRY or record.resume_at <= now:
+        return False
+    if record.unwritten:
+        engine.queue.schedule(key, _loop_time(engine, 1.0 + engine.random.random()), Lane.RETRY)
+    elif record.resume_at < math.inf:
+        engine.queue.schedule(key, record.resume_at, Lane.RETRY if record.waiting else Lane.PERIODIC)
+    return True
+
+
+def retry_status(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
+    """At the end of a look: try soon to write the status that could not be written, and nothing else then."""
+    if record.unwritten:
+        record.resume_at = engine.queue.due_at(key) or math.inf
+        engine.queue.schedule(key, _loop_time(engine, 1.0 + engine.random.random()), Lane.RETRY)
+
+
 async def write_pending(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
-    """Write the status that waits to be written; what fails stays waiting, and is tried again by the queue."""
+    """Write the status that waits to be written; what fails stays waiting."""
     for _ in range(_STATUS_TRIES):
         pending = record.unwritten
         try:
@@ -116,14 +139,17 @@ async def write_pending(engine: Engine, key: ObjectKey, record: ExternalSecretRe
         except KubeConflict:
             if not await _catch_up(engine, key, record):
                 return
+        except KubeInvalid as error:
+            # An object older than the schema's rules: no try will be taken, and the event has told.
+            log.warning("no status can be written: %s", error)
+            record.unwritten = b""
+            return
         except KubeError as error:
             log.warning("the status could not be written: %s", error)
-            engine.queue.schedule(key, _loop_time(engine, 1.0 + engine.random.random()), Lane.RETRY)
             return
         else:
             record.resource_version, record.status, record.unwritten = version, pending, b""
             return
-    engine.queue.schedule(key, _loop_time(engine, 1.0), Lane.RETRY)
 
 
 async def _catch_up(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> bool:
@@ -132,18 +158,32 @@ async def _catch_up(engine: Engine, key: ObjectKey, record: ExternalSecretRecord
     If its spec or metadata changed, the reconcile was for yesterday's object: it starts again.
     """
     try:
+        same = await is_as_known(engine, key, record)
+    except KubeError:
+        return True
+    if not same:
+        record.unwritten = b""
+    return same
+
+
+async def is_as_known(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> bool:
+    """Take over the object as it is now; whether all that counts of it is as the reconcile has it.
+
+    If not, it is forgotten where it is gone, else worked on again.
+
+    Raises:
+        KubeError: the API server refuses or cannot be asked.
+    """
+    try:
         body: Mapping[str, Any] = orjson.loads(await engine.api.request("GET", object_path(key)))
     except KubeNotFound:
         forget(engine, key)
         return False
-    except KubeError:
-        return True
-    generation, metadata = record.generation, record.metadata
+    known = (record.generation, record.metadata, record.deleting)
     engine.books.note_external_secret(key, body)
     current = engine.books.external_secrets.get(key)
-    if current is record and (record.generation, record.metadata) == (generation, metadata):
+    if current is record and (record.generation, record.metadata, record.deleting) == known:
         return True
-    record.unwritten = b""
     engine.queue.add(key, Lane.USER)
     return False
 

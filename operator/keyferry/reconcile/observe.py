@@ -24,6 +24,11 @@ class Observer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._started = engine.queue.now()
+        self._listed = False
+
+    def list_is_complete(self, kind: str) -> None:
+        """Everything there is of a kind has been told; what a later list brings has come up since."""
+        self._listed = self._listed or kind == names.EXTERNAL_SECRET
 
     def resource(self, kind: str, change: Change, body: Mapping[str, Any]) -> None:
         """An event about one of our kinds."""
@@ -38,21 +43,29 @@ class Observer:
         engine = self._engine
         if change is Change.GONE:
             forget(engine, key)
-        elif engine.books.note_external_secret(key, body):
-            if change is not Change.LISTED:
-                engine.queue.add(key, Lane.USER)
-                return
-            # Found at the start: what was synced before can wait, and every answer from now on is fresh.
-            synced = (body.get("status") or {}).get("syncedResourceVersion")
-            engine.queue.add(key, Lane.PERIODIC if synced else Lane.USER, fresh_from=self._started)
+            return
+        known = key in engine.books.external_secrets
+        if not engine.books.note_external_secret(key, body):
+            return
+        if known or change is not Change.LISTED:
+            engine.queue.add(key, Lane.USER)  # also where a list after a gap tells of a change
+            return
+        # Found at the start: what was synced before can wait, and every answer from now on is fresh.
+        synced = (body.get("status") or {}).get("syncedResourceVersion")
+        fresh_from = None if self._listed else self._started
+        engine.queue.add(key, Lane.PERIODIC if synced else Lane.USER, fresh_from=fresh_from)
 
     def _store(self, key: ObjectKey, change: Change, body: Mapping[str, Any]) -> None:
         engine = self._engine
+        before = engine.books.stores.get(key)
+        told = before.status if before is not None else b""
         if change is Change.GONE:
             forget_store(engine, key)
         elif engine.books.note_store(key, body):
             engine.planner.drop(key)
             engine.queue.add(key, Lane.STORE)
+        elif not engine.settings.secret_stores and engine.books.stores[key].status != told:
+            wake(engine, key)  # somebody else validates, and has found something out
 
     def secret(self, change: Change, meta: ObjectMeta) -> None:
         """A Secret's metadata: a target that drifted, or auth material that changed."""

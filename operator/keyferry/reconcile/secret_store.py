@@ -103,8 +103,9 @@ async def _validate(engine: Engine, key: ObjectKey, record: StoreRecord) -> tupl
                 return summarize.store_unknown(), capabilities
             binding = await engine.planner.bind(record.view, key.namespace)
             verdict = await binding.session.client.validate()
-            if binding.session.failure is not None:
-                raise binding.session.failure  # the identity is proven, and the store does not answer
+            if (failure := binding.session.failure) is not None:
+                # The identity is proven, and the store does not answer. Shared by all, so never raised.
+                return store_failed(summarize.STORE_REFUSED, failure), capabilities
     except SpecError as error:
         return store_failed(summarize.STORE_REFUSED, error), capabilities
     except KeyferryError as error:
@@ -147,7 +148,9 @@ async def _write(
         return False
     record.resource_version, record.status = version, status
     type_ = NORMAL if outcome.ready else WARNING
-    engine.events.record(key, record.uid, type_, outcome.reason, outcome.message)
+    if key.namespace or not engine.settings.namespace:
+        # Events about cluster-scoped objects are kept in the namespace "default", which is not ours then.
+        engine.events.record(key, record.uid, type_, outcome.reason, outcome.message)
     log.log(logging.INFO if outcome.ready else logging.WARNING, "%s", outcome.message)
     return True
 

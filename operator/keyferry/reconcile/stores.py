@@ -79,7 +79,7 @@ async def check_store(engine: Engine, store: StoreView) -> None:
         ForbiddenError: one does not, or is not.
         SpecError: an address cannot be read.
     """
-    check_references(store.block, store.key.namespace)
+    check_references(store.block, store.key.namespace, f"spec.provider.{store.provider}")
     await check_addresses(engine.settings.addresses, store)
 
 

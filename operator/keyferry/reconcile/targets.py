@@ -191,6 +191,8 @@ def note_written(
     record.data_hash = bytes.fromhex(plan.annotations[names.ANNOTATION_DATA_HASH])
     if written is not None:
         note_intact(engine, plan.namespace, plan.name, written.uid, written.resource_version)
+        created_by = plan.labels.get(names.LABEL_CREATED_BY, "")
+        engine.books.note_created((plan.namespace, plan.name), created_by)
     elif plan.existing is not None:
         note_intact(engine, plan.namespace, plan.name, plan.existing.uid, plan.existing.resource_version)
 

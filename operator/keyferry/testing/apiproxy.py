@@ -160,6 +160,10 @@ class ApiProxy:
         """Cut the connections of all open watches of a resource (a glob); how many there were."""
         return self._call(lambda engine: engine.cut(resource))
 
+    def cut_watches_after(self, lines: int, *, times: int = 1, **match: str) -> ApiFault:
+        """Cut these watches to come in the midst of an event, when so many have been passed on."""
+        return self._add("cut-watch", {"verb": "watch", **match}, times=times, lines=lines)
+
     def stall_watches(self, resource: str = "*") -> None:
         """Let watches of a resource fall silent, present and future ones, until `resume_watches`."""
         self._call(lambda engine: engine.stall(resource))

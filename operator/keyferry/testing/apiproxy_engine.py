@@ -39,11 +39,11 @@ _REASONS: Final = {
     504: "Timeout",
 }
 
-FaultKind = Literal["answer", "delay", "hold", "lose-request", "lose-answer"]
+FaultKind = Literal["answer", "delay", "hold", "lose-request", "lose-answer", "cut-watch"]
 """
 answer: a status instead of the server's; delay: forward later; hold: forward when the fault is removed;
 lose-request: cut the connection, the server never hears of it; lose-answer: the server acts, then the
-connection is cut.
+connection is cut; cut-watch: some events are passed on, then the connection is cut.
 """
 
 
@@ -59,6 +59,7 @@ class ApiFault:
         headers: for `answer`, added.
         message: for `answer`, the Status object's text.
         seconds: for `delay`.
+        lines: for `cut-watch`, how many events come before.
         hits: how often it struck.
     """
 
@@ -69,6 +70,7 @@ class ApiFault:
     headers: dict[str, str] = field(default_factory=dict)
     message: str = ""
     seconds: float = 0.0
+    lines: int = 0
     hits: int = 0
     removed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,6 +83,7 @@ class RequestRecord:
         status: of the answer that the client got; 0 while it is under way or if the connection was cut.
         forwarded: whether the server heard of it.
         done: whether it is over.
+        lines: after so many events the watch is cut; None for never.
     """
 
     request: KubeRequest
@@ -91,6 +94,7 @@ class RequestRecord:
     forwarded: bool = False
     seconds: float = 0.0
     done: bool = False
+    lines: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -255,6 +259,8 @@ class Engine:
                 case "answer":
                     content = _status(fault.status, fault.message)
                     return web.json_response(content, status=fault.status, headers=fault.headers)
+                case "cut-watch":
+                    record.lines = fault.lines
                 case "lose-request":
                     raise ConnectionAbortedError
                 case "lose-answer":
@@ -310,13 +316,18 @@ class Engine:
                 record.status = 200
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(None) as scope:
-                        await self._pump(answer, Watch(record.request, request.transport, response, scope))
+                        watch = Watch(record.request, request.transport, response, scope)
+                        await self._pump(answer, watch, record.lines)
                 return response
         except aiohttp.ClientError:
             raise ConnectionAbortedError from None
 
-    async def _pump(self, answer: aiohttp.ClientResponse, watch: Watch) -> None:
-        """Pass whole lines on as they come, so that an event of ours never lands within one of the server's."""
+    async def _pump(self, answer: aiohttp.ClientResponse, watch: Watch, lines: int | None) -> None:
+        """Pass whole lines on as they come, so that an event of ours never lands within one of the server's.
+
+        Args:
+            lines: cut the connection in the midst of the one after so many.
+        """
         if not any(RequestMatch(resource=one).matches(watch.request, "") for one in self._stalled):
             watch.flowing.set()
         self._watches.add(watch)
@@ -327,6 +338,12 @@ class Engine:
                 rest += chunk
                 end = rest.rfind(b"\n") + 1
                 await watch.flowing.wait()
+                if lines is not None:
+                    whole = rest[:end].splitlines(keepends=True)
+                    if len(whole) > lines:
+                        await watch.response.write(b"".join(whole[:lines]) + whole[lines][:20])
+                        raise ConnectionAbortedError
+                    lines -= len(whole)
                 if end:
                     await watch.response.write(rest[:end])
                     rest = rest[end:]

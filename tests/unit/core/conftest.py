@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from keyferry.api import names
@@ -15,9 +14,6 @@ from keyferry.api.model import convert
 from keyferry.core.desired import ExistingSecret, Owner
 from keyferry.core.hashing import field_manager
 from keyferry.secretdata import SecretData
-
-hypothesis.settings.register_profile("keyferry", deadline=None)  # machines that test are often busy
-hypothesis.settings.load_profile("keyferry")
 
 VECTORS = Path(__file__).parent / "vectors"
 

@@ -126,7 +126,18 @@ def test_host_that_a_template_makes_is_not_known_yet(address, host):
 
 
 @pytest.mark.parametrize(
-    "address", ["https://", "https:///path", "http://[::1", "https://[bad]/", "", "/path", "//host/x"]
+    "address",
+    [
+        "https://",
+        "https:///path",
+        "http://[::1",
+        "https://[bad]/",
+        "",
+        "/path",
+        "//host/x",
+        "https://good.example.com\\@127.0.0.1/",
+        "https://127.0.0.1\\.example.com/",
+    ],
 )
 def test_address_that_cannot_be_read_is_refused_by_field(address):
     with pytest.raises(SpecError, match=r"^spec\.x "):
@@ -144,6 +155,7 @@ def _block(provider, **fields):
         ("webhook", {"url": "https://{{ .x }}/", "result": {}}, []),
         ("vault", {"server": "http://{{a}}@127.0.0.1"}, [("spec.provider.vault.server", "127.0.0.1")]),
         ("fake", {"data": []}, []),
+        ("gitlab", {"auth": {"SecretRef": {"accessToken": {}}}, "url": ""}, []),
         ("aws", {"service": "SecretsManager", "region": "eu-central-1"}, []),
         (
             "azurekv",

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from keyferry.core.sources import Answered, assemble, questions
+from keyferry.core.sources import HEAVY_BYTES, Answered, assemble, is_heavy, questions
 from keyferry.errors import (
     AccessDenied,
     KeyferryError,
@@ -231,6 +231,32 @@ def test_value_that_does_not_fit_is_told_without_showing_it(answered, value, ent
 
     assert text in caught.value.message
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "property_", "heavy"),
+    [
+        (HEAVY_BYTES // 2, "", False),
+        (HEAVY_BYTES // 2 + 1, "", True),
+        (HEAVY_BYTES // 32, "a.*.b", False),
+        (HEAVY_BYTES // 32 + 1, "a.b", False),
+        *(
+            (HEAVY_BYTES // 32 + 1, path, True)
+            for path in ("a.*", "a?", "#.a", "@this", "{a}", "[a]", "a|b", "#(a>1)", "~a", "!1")
+        ),
+    ],
+)
+def test_work_that_others_would_notice_is_heavy(answered, size, property_, heavy):
+    """All answers count together, and a costly path many times over."""
+    entry = _data("a", property=property_)
+    answers = answered(b"x" * size, b"x" * size, data=[entry, entry])
+
+    assert is_heavy(answers) is heavy
+
+
+def test_failures_and_nothing_are_light(answered):
+    assert not is_heavy([])
+    assert not is_heavy(answered(AccessDenied("no"), data=[_data("a", property="*")]))
 
 
 def test_null_bytes_are_looked_for_after_decoding(answered):

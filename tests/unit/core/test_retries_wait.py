@@ -14,6 +14,7 @@ from keyferry.core.backoff import (
 )
 from keyferry.errors import (
     BACKOFF,
+    MAX_RETRY_AFTER_S,
     ON_CHANGE,
     AccessDenied,
     InternalError,
@@ -76,7 +77,7 @@ def test_after_ten_failures_no_store_is_asked_more_often_than_every_interval(
 
 @given(
     st.sampled_from([RateLimited, KubeUnavailable, Unavailable, NotReadyError]),
-    st.floats(0.001, 1e6),
+    st.floats(0.001, MAX_RETRY_AFTER_S),
     FAILURES,
     INTERVALS,
     SPREADS,
@@ -123,3 +124,7 @@ def test_overdue_refreshes_are_spread_over_a_tenth_of_the_interval_at_most(inter
 
 def test_backoff_is_the_default():
     assert AccessDenied("x").retry == BACKOFF
+
+
+def test_nobody_can_ask_for_a_pause_of_more_than_an_hour():
+    assert after(1e9).seconds == MAX_RETRY_AFTER_S

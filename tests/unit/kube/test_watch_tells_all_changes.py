@@ -427,3 +427,40 @@ async def test_handler_that_fails_on_one_object_hears_of_all_others(server, open
     assert not task.done()
     assert ["a bug in Keyferry"] * 2 == caplog.messages
     task.cancel()
+
+
+async def test_stream_that_is_silent_twice_is_replaced_by_a_list(server, watching, play) -> None:
+    """Not even bookmarks come: something between us and the server swallows them, and perhaps events too."""
+    server.script.extend(
+        [
+            play.says(200, page(7, meta("a", 1))),
+            *[play.streams(then="hang")] * 2,
+            play.says(200, page(9, meta("b", 8))),
+            play.streams(then="hang"),
+        ]
+    )
+    one = watching(silence_s=0.1)
+
+    await one.until_told(("listed", "a", "1"), ("listed", "b", "8"), ("gone", "a", ""))
+    assert [("list", ""), ("stream", "7"), ("stream", "7"), ("list", "")] == params(server)[:4]
+
+
+async def test_bookmarks_are_life_enough(server, watching, play) -> None:
+    bookmark = event("BOOKMARK", {"resourceVersion": "8"})
+    server.script.extend([play.says(200, page(7)), *[play.streams(bookmark, then="hang")] * 4])
+    watching(silence_s=0.1)
+
+    await play.until(lambda: len(server.seen) == 5)
+    assert ["list"] + ["stream"] * 4 == [what for what, _ in params(server)]
+
+
+async def test_signs_of_life_are_what_was_heard_not_what_was_asked(server, watching, play) -> None:
+    server.script.extend([play.says(200, page(7)), play.streams(then="hang")])
+    one = watching(silence_s=0.5)
+    await play.until(lambda: len(server.seen) == 2)
+    silent = one.watch.signs
+    await asyncio.sleep(0.2)
+    assert silent == one.watch.signs
+
+    server.script.append(play.refuses(503, "starting"))
+    await play.until(lambda: one.watch.signs > silent)

@@ -17,6 +17,7 @@ from keyferry.errors import (
     KubeConflict,
     KubeError,
     NotReadyError,
+    Retry,
     RetryKind,
     SpecError,
     after,
@@ -56,6 +57,15 @@ def test_text_becomes_one_line_that_everybody_can_show(text, expected):
 @pytest.mark.parametrize(("length", "expected"), [(10, "x" * 10), (11, "x" * 9 + "…")])
 def test_long_text_is_cut(length, expected):
     assert one_line("x" * length, 10) == expected
+
+
+def test_messages_are_short_enough_for_events():
+    """An event's message may have 1024 characters (Kubernetes API reference, Event v1)."""
+    assert len(AccessDenied("x" * 5000).message) == MAX_MESSAGE_CHARS == 1024
+
+
+def test_failure_without_an_answer_of_the_api_server_has_no_status():
+    assert (KubeError("x").status, Retry(RetryKind.BACKOFF).seconds) == (0, 0.0)
 
 
 def test_line_can_always_be_encoded():

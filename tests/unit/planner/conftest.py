@@ -22,10 +22,16 @@ class Desk:
     client: ScriptedStoreClient
     cache: AnswerCache = field(default_factory=AnswerCache)
     fingerprint: str = "fp"
+    troubles: int = 0
     recoveries: int = 0
 
     def __post_init__(self) -> None:
-        self.session = StoreSession(self.fingerprint, self.client, self.cache, self._recovered)
+        self.session = StoreSession(
+            self.fingerprint, self.client, self.cache, self._recovered, self._troubled
+        )
+
+    def _troubled(self) -> None:
+        self.troubles += 1
 
     def _recovered(self) -> None:
         self.recoveries += 1

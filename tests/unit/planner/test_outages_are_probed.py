@@ -308,3 +308,19 @@ def test_pauses_start_anew_after_an_answer() -> None:
     assert not breaker.succeeded()
 
     assert ([1, 2, 4], 1) == (first, breaker.failed(Unavailable("down")))
+
+
+@virtual_time
+async def test_beginning_of_an_outage_is_told_once(open_desk) -> None:
+    desk = open_desk(batch_size=1, latency_s=0.0)
+    desk.client.outage = Unavailable("down")
+
+    await asyncio.gather(*(desk.ask(f"k{n}", retries=()) for n in range(8)))
+    await asyncio.sleep(100)
+    assert 1 == desk.troubles
+
+    desk.client.outage = None
+    await asyncio.sleep(100)
+    desk.client.outage = Unavailable("down")
+    await desk.ask("db", retries=())
+    assert (2, 1) == (desk.troubles, desk.recoveries)

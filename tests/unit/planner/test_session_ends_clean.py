@@ -108,3 +108,13 @@ async def test_session_says_whether_anybody_waits(open_desk) -> None:
     await settle()
 
     assert desk.session.idle
+
+
+@virtual_time
+async def test_session_tells_its_state_and_no_key(open_desk) -> None:
+    desk = open_desk()
+    desk.client.next_calls.append(Unavailable("down"))
+    assert "<StoreSession fp ready, 0 under way>" == repr(desk.session)
+    await desk.ask("secret-name", retries=())
+
+    assert "<StoreSession fp open breaker, 0 under way>" == repr(desk.session)

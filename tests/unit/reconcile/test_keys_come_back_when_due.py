@@ -185,3 +185,14 @@ async def test_entry_of_a_known_key_is_small() -> None:
     entry = queue._entries[key()]
 
     assert sys.getsizeof(entry) <= 96
+
+
+@virtual_time
+async def test_queue_tells_its_state() -> None:
+    queue = WorkQueue(most_out=4)
+    queue.add(key("a"), Lane.USER)
+    queue.add(key("b"), Lane.USER)
+    queue.schedule(key("c"), 2000.0)
+    await queue.take()
+
+    assert "<WorkQueue store 0, user 1, event 0, retry 0, periodic 0; out 1; known 3>" == repr(queue)

@@ -120,7 +120,7 @@ def check(store: StoreView, ambient: AmbientIdentity) -> None:
         SpecError, NotAvailableError, ForbiddenError: see `ports.Provider.check`.
     """
     block = block_of(store)
-    check_references(block, store.key.namespace)
+    check_references(block, store.key.namespace, "spec.provider.aws")
     if block.service != "SecretsManager":
         raise NotAvailableError(
             f"spec.provider.aws.service {block.service} is not available yet in this version of Keyferry"

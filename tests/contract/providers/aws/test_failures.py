@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from keyferry.errors import (
@@ -264,8 +266,6 @@ async def test_store_that_hangs_leaves_room_for_the_others(
     provider, connect, toolbox, administrator, cluster, aws, unique, user_arn, client_of, secret
 ):
     """Both ask the same host of the same region, through the same client of the SDK."""
-    import asyncio
-
     other = administrator.create_user(f"other-{unique}", allow=[f"{unique}*"])
     cluster.put_secret("team-b", "keys", id=other.access_key_id, secret=other.secret_access_key)
     block = toolbox.aws_block(auth=toolbox.key_auth("keys"))
@@ -281,3 +281,19 @@ async def test_store_that_hangs_leaves_room_for_the_others(
     assert 8 == aws.control.count(principal=user_arn)
     aws.control.remove_fault(fault)
     await asyncio.gather(*reads)
+
+
+async def test_reader_that_gives_up_leaves_the_client_at_work(client_of, aws, secret):
+    client = await client_of()
+    fault = aws.control.add_fault(Fault(kind="hold", service="secretsmanager"))
+    readers = [asyncio.create_task(client.read([secret])) for _ in range(12)]
+    await asyncio.to_thread(aws.control.wait_for_calls_in_flight, 8)
+    for reader in readers:
+        reader.cancel()
+    ended = await asyncio.gather(*readers, return_exceptions=True)
+    aws.control.remove_fault(fault)
+
+    (answer,) = await client.read([secret])
+
+    assert {asyncio.CancelledError} == {type(one) for one in ended}
+    assert canary("failure-value").encode() == answer.value.reveal()

@@ -1,0 +1,72 @@
+"""Numbers on the pages are the constants of the code: who changes one is led to the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from keyferry.api import external_secret
+from keyferry.api.admission import MAX_COMPARED_KEYS
+from keyferry.cli import probes, process
+from keyferry.core import backoff, desired
+from keyferry.planner import health, planner, session
+from keyferry.providers.aws import credentials, sdk, secrets_manager
+from keyferry.reconcile import external_secret as reconciling
+from keyferry.reconcile import queue, resync, runner
+
+from .markdown import ROOT, prose
+
+HEAD_START = queue.HEAD_START_S[queue.Lane.PERIODIC] - queue.HEAD_START_S[queue.Lane.USER]
+OPERATIONS = [
+    f"doubling to {backoff.LONGEST_S:.0f} s",
+    f"doubling to {backoff.LONGEST_FREE_S:.0f} s",
+    f"After {backoff.FIRST_S:.0f} s",
+    f"{'Ten' if backoff.PATIENCE == 10 else backoff.PATIENCE} failures in a row",
+    f"Pauses vary by {backoff.JITTER:.0%}".replace("%", " %"),
+    f"up to {backoff.JITTER:.0%} early".replace("%", " %"),
+    f"at most {backoff.restart_spread_s(1e9):.0f} s",
+    f"repeated after {session.DEFAULT_RETRIES[0]} s and {session.DEFAULT_RETRIES[1]} s",
+    f"asks again after {health.FIRST_PROBE_S:.0f} s, doubling to {health.LONGEST_PROBE_S:.0f} s,",
+    f"or to {health.LONGEST_REFUSED_PROBE_S:.0f} s where the credentials are refused",
+    f"as old as {reconciling.PERIODIC_AGE_S} s",
+    f"a watch has been silent for {probes.WATCH_SILENCE_S:.0f} s",
+    f"has waited for {probes.QUEUE_WAIT_S:.0f} s",
+    f"waits for {process.STORES_FIRST_S:.0f} s at most",
+    f"may take {process.DRAIN_S:.0f} s to end, events {process.FLUSH_S:.0f} s more",
+    f"Every {resync.INTERVAL_S:.0f} s the operator compares",
+    f"a periodic refresh is {HEAD_START:.0f} s",
+]
+AWS = [
+    f"of up to {secrets_manager.BATCH}.",
+    f"At most {sdk.CALLS_PER_IDENTITY} calls at once per identity",
+    f"{sdk.CONNECT_TIMEOUT_S} s to connect, {sdk.READ_TIMEOUT_S} s for an answer",
+    f"({credentials.TOKEN_LIFETIME_S // 60} minutes, audience",
+    f"{'ten' if credentials.EARLY.total_seconds() == 600 else '?'} minutes before its end",
+    f"tries a batch again after {'an hour' if secrets_manager.NO_BATCH_S == 3600 else '?'}",
+    f"`{credentials.WEB_IDENTITY_SESSION}` for a ServiceAccount's role",
+    f"`{credentials.ROLE_SESSION}` for a role that another one assumes",
+]
+EXTERNAL_SECRET = [
+    f"The values of one Secret: {desired.MAX_SECRET_BYTES // 2**20} MiB",
+    f"`dataFrom`: {external_secret.MAX_ENTRIES} entries",
+    f"`templateFrom`: {external_secret.MAX_TEMPLATE_SOURCES}",
+    f"up to {MAX_COMPARED_KEYS} entries",
+]
+SECRET_STORE = [
+    f"at most {planner._MOST_RETRIES}.",
+    f"at most {planner._LONGEST_PAUSE_S:.0f} s.",
+    f"`retrySettings.maxRetries` | {len(session.DEFAULT_RETRIES)} |",
+    f"{session.DEFAULT_RETRIES[0] * 1000:.0f}ms, then {session.DEFAULT_RETRIES[1] * 1000:.0f}ms",
+]
+INSTALL = [f"{'Eight' if runner.AHEAD == 8 else runner.AHEAD} times as many objects"]
+SAID = [
+    *(("docs/operations.md", text) for text in OPERATIONS),
+    *(("docs/providers/aws.md", text) for text in AWS),
+    *(("docs/kinds/externalsecret.md", text) for text in EXTERNAL_SECRET),
+    *(("docs/kinds/secretstore.md", text) for text in SECRET_STORE),
+    *(("docs/install.md", text) for text in INSTALL),
+]
+
+
+@pytest.mark.parametrize(("page", "text"), SAID)
+def test_page_tells_the_number(page, text):
+    assert text in " ".join(prose(ROOT / page).split())
