@@ -102,9 +102,6 @@ def test_operator_of_one_namespace_does_all_its_work_with_the_rbac_that_it_ships
     assert tenant.values("shared") == {"v": TWO}
 
 
-@pytest.mark.xfail(
-    run=False, reason="ClusterSecretStores are listed and watched at the start although they are switched off"
-)
 def test_operator_of_one_namespace_needs_no_cluster_role_without_cluster_stores(
     tenant: Tenant, private_operator: StartOperator, identity: Identity, api_proxy: ApiProxy
 ) -> None:

@@ -104,9 +104,9 @@ def run_process(options: RunOptions) -> int:
         print(f"keyferry run: {error}", file=sys.stderr)
         return 2
     # Most of what start-up allocates lives for ever: collect rarely, and never look at it again.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()
     import uvloop
 
     return uvloop.run(Process(options, config).run())
@@ -118,6 +118,12 @@ class Process:
     def __init__(self, options: RunOptions, config: ClusterConfig) -> None:
         self._options = options
         self._config = config
+        # A kind that is switched off is not even looked at: RBAC may not allow it.
+        self._plurals = {
+            kind: plural
+            for kind, plural in PLURALS.items()
+            if kind != names.CLUSTER_SECRET_STORE or options.enable_cluster_store_reconciler
+        }
         self._stop = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._tasks = TaskBag()
@@ -130,7 +136,7 @@ class Process:
         self._health = Health(
             engine.queue.now,
             engine.queue.oldest_wait_s,
-            pending={"stores", "secrets", *PLURALS.values()},
+            pending={"stores", "secrets", *self._plurals.values()},
             watch_silence_s=self._options.live_watch_silence,
             queue_wait_s=self._options.live_queue_wait,
         )
@@ -140,7 +146,7 @@ class Process:
             | dict.fromkeys(store_kinds(), reconcile_store),
             self._options.concurrent * AHEAD,
         )
-        self._resync = Resync(engine, self._observer, list(PLURALS), self._options.resync_interval)
+        self._resync = Resync(engine, self._observer, list(self._plurals), self._options.resync_interval)
         self._take_signals()
         log.info("Keyferry %s, API server %s", __version__, self._config.server)
         try:
@@ -262,7 +268,7 @@ class Process:
 
     async def _list_stores(self) -> None:
         """Take over all stores."""
-        for kind in store_kinds():
+        for kind in self._plurals.keys() & set(store_kinds()):
             path = collection_path(kind, self._options.namespace)
             async for body in list_objects(self.engine.api, path):
                 self._observer.resource(kind, Change.LISTED, body)
@@ -271,7 +277,7 @@ class Process:
         """Wait until the API server's discovery tells of all our resources: kopf asks it once."""
 
         async def look() -> None:
-            missing = set(PLURALS.values()) - await served_plurals(self.engine.api, names.API_VERSION)
+            missing = set(self._plurals.values()) - await served_plurals(self.engine.api, names.API_VERSION)
             if missing:
                 raise KubeUnavailable(
                     f"it does not serve {', '.join(sorted(missing))}", hint="Install the definitions"
@@ -308,7 +314,7 @@ class Process:
             self._observer.list_is_complete(KINDS[plural])
 
         watching = Watching(
-            plurals=list(PLURALS.values()),
+            plurals=list(self._plurals.values()),
             namespace=self._options.namespace,
             observe=self._observer.resource,
             known=known,

@@ -138,7 +138,7 @@ class KubeApi:
             if session is not None:
                 await session.close()
 
-    async def request(
+    async def request(  # noqa: PLR0913 - the parts of a request
         self,
         method: str,
         path: str,
@@ -147,6 +147,7 @@ class KubeApi:
         body: object = None,
         content_type: str = JSON,
         accept: str = "",
+        ahead: bool = False,
     ) -> bytes:
         """The body of the answer.
 
@@ -154,6 +155,7 @@ class KubeApi:
             path: from the first slash, without the query.
             body: what to send, as JSON; bytes are sent as they are.
             accept: the wanted representation, where it is not plain JSON.
+            ahead: it ends a piece of work, and goes before requests that begin one.
 
         Raises:
             KubeError: by the tree in `errors`; the text is the server's own message, which names the object.
@@ -167,7 +169,9 @@ class KubeApi:
         if accept:
             headers["Accept"] = accept
         for attempt in range(1, MAX_TRIES + 1):
-            status, text, wait_s = await self._once(method, path, url, data, headers, fresh=attempt > 1)
+            async with self._pace.ahead if ahead else self._pace:
+                headers |= await self._authorization(fresh=attempt > 1)
+                status, text, wait_s = await self._once(method, url, data, headers)
             if status < 300:
                 return text
             if status == 401 and attempt == 1:
@@ -178,33 +182,21 @@ class KubeApi:
         raise AssertionError("unreachable")
 
     async def _once(
-        self,
-        method: str,
-        path: str,
-        url: URL,
-        data: bytes | None,
-        headers: dict[str, str],
-        *,
-        fresh: bool,
+        self, method: str, url: URL, data: bytes | None, headers: dict[str, str]
     ) -> tuple[int, bytes, float]:
         """One try: status, body, and for how many seconds the server wants peace."""
         if self._session is None:
             await self.open()
         assert self._session is not None  # noqa: S101 - open() made it
-        async with self._pace:
-            self.requests += 1
-            try:
-                async with self._session.request(
-                    method,
-                    url,
-                    data=data,
-                    headers=headers | await self._authorization(fresh=fresh),
-                    allow_redirects=False,
-                ) as response:
-                    text = await response.read()
-                    return response.status, text, _retry_after(response)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise unreachable(error, method, path) from error
+        self.requests += 1
+        try:
+            async with self._session.request(
+                method, url, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                text = await response.read()
+                return response.status, text, _retry_after(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise unreachable(error, method, url.path) from error
 
     async def _authorization(self, *, fresh: bool) -> dict[str, str]:
         tokens = self._config.tokens

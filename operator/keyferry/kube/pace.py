@@ -2,6 +2,8 @@
 
 The limit starts at its most, halves when the API server says 429, and grows again by one for every
 `limit` requests that went well. `--client-qps` and `--client-burst` add a token bucket when they are set.
+What ends a piece of work goes before what begins one: an object is done as soon as it can be, however many
+wait behind it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ _LEAST_PAUSE_S: Final = 0.1
 
 
 class Pace:
-    """A gate for requests: `async with pace:` around each.
+    """A gate for requests: `async with pace:` around each, `async with pace.ahead:` around those that end work.
 
     Args:
         limit: most requests under way at once.
@@ -41,6 +43,9 @@ class Pace:
         self._allowed = float(limit)
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._ahead: deque[asyncio.Future[None]] = deque()
+        self.ahead = _Ahead(self)
+        """The gate for requests that go before the others: those that end a piece of work."""
         self._not_before = 0.0
         self._interval = 1.0 / qps if qps > 0 else 0.0
         self._lead = max(burst, 1) * self._interval
@@ -66,15 +71,19 @@ class Pace:
         self._not_before = max(self._not_before, now + max(wait_s, _LEAST_PAUSE_S))
 
     async def __aenter__(self) -> None:
-        if self._under_way >= int(self._allowed) or self._waiting:
+        await self.enter(self._waiting)
+
+    async def enter(self, line: deque[asyncio.Future[None]]) -> None:
+        """Wait in one of the two lines until a request may go."""
+        if self._under_way >= int(self._allowed) or self._ahead or self._waiting:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+            line.append(turn)
             try:
                 await turn  # whoever wakes us has counted us in
             except asyncio.CancelledError:
                 if turn.cancelled():
                     with contextlib.suppress(ValueError):
-                        self._waiting.remove(turn)
+                        line.remove(turn)
                 else:
                     self._leave()
                 raise
@@ -114,8 +123,23 @@ class Pace:
 
     def _leave(self) -> None:
         self._under_way -= 1
-        while self._waiting and self._under_way < int(self._allowed):
-            turn = self._waiting.popleft()
+        while (line := self._ahead or self._waiting) and self._under_way < int(self._allowed):
+            turn = line.popleft()
             if not turn.done():
                 self._under_way += 1
                 turn.set_result(None)
+
+
+class _Ahead:
+    """The same gate, by the line that goes first."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+
+    async def __aenter__(self) -> None:
+        await self._pace.enter(self._pace._ahead)  # noqa: SLF001 - a part of the same gate
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pace.__aexit__(kind, error, trace)

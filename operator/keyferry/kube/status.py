@@ -60,5 +60,6 @@ async def write_status(api: KubeApi, key: ObjectKey, resource_version: str, uid:
         f"{object_path(key)}/status",
         params={"fieldManager": FIELD_MANAGER},
         body=msgspec.json.encode(document),
+        ahead=True,
     )
     return _WRITTEN.decode(body).metadata.resource_version

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -46,6 +47,42 @@ async def test_no_more_at_once_than_the_limit() -> None:
 
     assert 5 == crowd.most_at_once
     assert 1010.0 == asyncio.get_running_loop().time()
+
+
+@virtual_time
+async def test_what_ends_work_goes_before_what_begins_it() -> None:
+    gate, order = pace(limit=1), []
+
+    async def request(name: str, line: Any) -> None:
+        async with line:
+            order.append(name)
+            await asyncio.sleep(0.1)
+
+    begins = [request(f"create {number}", gate) for number in range(3)]
+    ends = [request(f"status {number}", gate.ahead) for number in range(3)]
+    await asyncio.gather(*begins, *ends)
+
+    assert ["create 0", "status 0", "status 1", "status 2", "create 1", "create 2"] == order
+
+
+@virtual_time
+async def test_who_gives_up_in_the_first_line_leaves_the_turn_to_the_next() -> None:
+    gate, order = pace(limit=1), []
+
+    async def request(name: str, line: Any) -> None:
+        async with line:
+            order.append(name)
+            await asyncio.sleep(0.1)
+
+    first = asyncio.create_task(request("first", gate))
+    await asyncio.sleep(0)
+    gone = asyncio.create_task(request("gone", gate.ahead))
+    later = asyncio.create_task(request("later", gate))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(first, gone, later, return_exceptions=True)
+
+    assert ["first", "later"] == order
 
 
 @virtual_time
