@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test check bench venv lock generate format unit cluster clean
+.PHONY: help demo test check bench venv lock generate format unit coverage cluster clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -13,9 +13,15 @@ help: ## Show the targets
 demo: $(STAMP) ## Run the main job on this machine, with a timeline
 	@$(BIN)/keyferry demo $(ARGS)
 
+# With ARGS only what they name. Else core first and alone: measuring all tests would slow down all of them.
 test: check ## Checks, then all tests (builds the control plane once, about 6 minutes)
 	@$(BIN)/python -m keyferry cluster build
+ifeq ($(strip $(ARGS)),)
+	@$(MAKE) --no-print-directory coverage
+	@$(BIN)/python -m pytest --ignore=tests/unit/core
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 check: $(STAMP) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
@@ -26,6 +32,10 @@ check: $(STAMP) ## Format, lint, types, import contracts, generated files
 
 unit: $(STAMP) ## Only the tests that need no control plane
 	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)
+
+coverage: $(STAMP) ## The tests of core's decisions; every branch must be covered
+	@$(BIN)/coverage run --branch --source=keyferry.core -m pytest tests/unit/core -q
+	@$(BIN)/coverage report --fail-under=100
 
 cluster: $(STAMP) ## Only the tests on the real control plane
 	@$(BIN)/python -m pytest tests/cluster $(ARGS)

@@ -6,11 +6,16 @@ done twice, and nothing is left over.
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs
 
+from keyferry.errors import KubeNotFound
 from keyferry.testing.apiproxy import ApiProxy
+from keyferry.testing.apiproxy_engine import RequestRecord
 from keyferry.testing.builders import Object, entry, external_secret, store
 from keyferry.testing.eventually import eventually
 from keyferry.testing.leaks import canary
@@ -103,10 +108,15 @@ class Scene:
         self.wanted[name] = key
 
     def delete(self, *names: str) -> None:
-        """Delete ExternalSecrets."""
+        """Delete ExternalSecrets, and their Secrets in the garbage collector's stead.
+
+        In a cluster that has just been made it would take a minute: it looks for new kinds every 30 s.
+        """
         for name in names:
             self.tenant.delete("ExternalSecret", name)
             del self.wanted[name]
+            with contextlib.suppress(KubeNotFound):
+                self.tenant.delete("Secret", name)
 
     def spoil(self, name: str) -> None:
         """Change a target by hand."""
@@ -155,6 +165,27 @@ class Scene:
         """How many Secrets the operator has created by the proxy since the last reset."""
         return sum(one.status == 201 for one in self.proxy.requests(verb="create", resource="secrets"))
 
+    def written(self, verb: str, resource: str) -> Counter[str]:
+        """By name, how often the API server has taken such a write of the operator's since the last reset."""
+        records = self.proxy.requests(verb=verb, resource=resource)
+        return Counter(_name_in(one) for one in records if one.status in (200, 201))
+
+    def secrets(self) -> dict[str, str]:
+        """The uids of all Secrets, by name."""
+        return {name: one["metadata"]["uid"] for name, one in self._found("Secret").items()}
+
+    def synced(self) -> dict[str, tuple[str, str]]:
+        """Of the ExternalSecrets whose status says so: their versions and those of their Secrets, by name."""
+        targets = self._found("Secret")
+        return {
+            name: (one["metadata"]["resourceVersion"], targets[name]["metadata"]["resourceVersion"])
+            for name, one in self._found("ExternalSecret").items()
+            if (one.get("status") or {}).get("syncedResourceVersion")
+        }
+
+    def _found(self, kind: str) -> dict[str, Object]:
+        return {one["metadata"]["name"]: one for one in self.tenant.kube.list(self.tenant.path(kind))}
+
     def is_forgotten(self, name: str) -> bool:
         """Whether the operator keeps nothing of an ExternalSecret that its metrics would show."""
         return f'name="{name}"' not in self.operator.metrics()
@@ -170,9 +201,14 @@ class Scene:
         for name in self.wanted:
             self._check(name)
 
-        assert self.operator.stop() == 0
+        self.end()
         assert self._versions() == before
-        assert [word for word in NOISE if word in self.operator.log] == []
+
+    def end(self) -> None:
+        """End the operator by SIGTERM; it does so in order and without noise."""
+        assert self.operator.stop() == 0
+        noise = [line for line in self.operator.log.splitlines() if any(word in line for word in NOISE)]
+        assert noise == [], noise
 
     def _is_idle(self) -> bool:
         depths = [
@@ -184,15 +220,14 @@ class Scene:
         return not any(depths)
 
     def _secrets_are_those_wanted(self) -> bool:
-        found = self.tenant.kube.list(self.tenant.path("Secret"))
-        assert {one["metadata"]["name"] for one in found} == self.wanted.keys()
+        assert self.secrets().keys() == self.wanted.keys()
         return True
 
     def _versions(self) -> dict[str, str]:
         return {
-            f"{kind} {one['metadata']['name']}": one["metadata"]["resourceVersion"]
+            f"{kind} {name}": one["metadata"]["resourceVersion"]
             for kind in ("ExternalSecret", "SecretStore", "Secret")
-            for one in self.tenant.kube.list(self.tenant.path(kind))
+            for name, one in self._found(kind).items()
         }
 
     def _check(self, name: str) -> None:
@@ -203,6 +238,12 @@ class Scene:
         assert [owner["uid"] for owner in target["metadata"]["ownerReferences"]] == [found["metadata"]["uid"]]
         assert _managers([found], "status") == {"keyferry"}
         assert f"externalsecrets.external-secrets.io/{name}" in _managers([target], "")
+
+
+def _name_in(record: RequestRecord) -> str:
+    """The name of what a write is about; of a Secret to be created, the field manager's."""
+    manager = parse_qs(record.query).get("fieldManager", [""])[0]
+    return record.request.name or manager.rpartition("/")[2]
 
 
 def _managers(objects: Iterable[Object], subresource: str) -> set[str]:

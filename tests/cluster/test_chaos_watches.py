@@ -13,7 +13,7 @@ from keyferry.testing.tenant import SYNC_S, Tenant
 
 from .chaos import ES, PATHS, Scene
 
-SILENCE = "--watch-silence=2s"
+SILENCE = "--watch-silence=1s"
 
 
 @pytest.fixture(params=PATHS)
@@ -119,14 +119,23 @@ def test_deletions_before_a_relist_are_learnt(scene: Scene) -> None:
 
 @pytest.mark.parametrize("code", [410, 500])
 def test_error_event_does_not_end_the_operator(scene: Scene, code: int) -> None:
+    """On all watches at once. On the public path kopf ends by it, and is started anew."""
     begin(scene)
     scene.proxy.reset_requests()
-    for resource in (ES, "secretstores", "clustersecretstores"):
-        assert scene.proxy.send_watch_error(code, resource) == 1
+    watches = scene.proxy.open_watches()
+    assert scene.proxy.send_watch_error(code) == watches
     live_through_a_gap(scene, lambda: None)
 
     scene.wait_watching()
     eventually(lambda: scene.is_forgotten("gone"), timeout_s=SYNC_S)
+    scene.settle()
+
+
+def test_operator_ends_in_order_right_after_an_error_event(scene: Scene) -> None:
+    """On the public path kopf is ending just then by itself, and leaves watches behind."""
+    begin(scene)
+    assert scene.proxy.send_watch_error(500, ES) == 1
+
     scene.settle()
 
 
@@ -143,7 +152,7 @@ def test_watch_that_is_refused_for_long_is_tried_again_without_end(scene: Scene)
 
     def refused() -> None:
         for resource in statuses:
-            scene.proxy.wait_for_requests(7, resource=resource, user_agent="*(watch)", timeout_s=20)
+            scene.proxy.wait_for_requests(4, resource=resource, user_agent="*(watch)", timeout_s=20)
         assert max(scene.proxy.count(resource=one, user_agent="*(watch)") for one in statuses) < 20
         scene.proxy.clear()
 

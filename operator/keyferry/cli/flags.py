@@ -59,7 +59,7 @@ class ListenAddress(click.ParamType[tuple[str, int] | None]):
         if str(value) == "0":
             return None
         host, colon, port = str(value).rpartition(":")
-        if not colon or not port.isdigit() or int(port) > 65535:
+        if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
             self.fail(f"{value!r} is no address such as :8080", param, ctx)
         return host.strip("[]"), int(port)
 

@@ -144,7 +144,6 @@ class Process:
             engine,
             {names.EXTERNAL_SECRET: reconcile_external_secret}
             | dict.fromkeys(store_kinds(), reconcile_store),
-            self._options.concurrent * AHEAD,
         )
         self._resync = Resync(engine, self._observer, list(self._plurals), self._options.resync_interval)
         self._take_signals()

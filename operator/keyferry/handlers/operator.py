@@ -22,6 +22,11 @@ log = logging.getLogger(__name__)
 
 _CALM_S: Final = 60.0
 """A run of kopf that lasted so long was well: the next pause is a short one."""
+_WATCHER: Final = "watcher for "
+"""How the names of kopf's tasks begin that watch a resource."""
+_ORPHAN_S: Final = 2.0
+"""A watcher of kopf's waits up to a second (`exit_timeout`) for events that are still being handled."""
+_ORPHAN_TRIES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class Watches:
     async def run(self, stop: asyncio.Event) -> None:
         """Run kopf until `stop`; start it anew where it ends by itself."""
         restore = self._install_inline()
+        _overlook_failures_of_watchers()
         pauses = iter(EndlessBackoff())
         tasks = TaskBag()
         try:
@@ -111,6 +117,7 @@ class Watches:
         finally:
             flag.set()
             forwarding.cancel()
+            await _end_orphans()
 
     def _install_inline(self) -> Callable[[], None]:
         watching = self._watching
@@ -159,6 +166,44 @@ class _Everything(Collection[Any]):
 
 
 _EVERYTHING: Final = _Everything()
+
+
+def _overlook_failures_of_watchers() -> None:
+    """Tell no more of kopf's watchers that nobody has taken notice of their failure.
+
+    kopf tells of each failure itself, takes notice of the first, and dies of it. For the loop's whole life:
+    the others are complained of when their memory is freed, which may be at the very end.
+    """
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+
+    def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        task = context.get("future")
+        if isinstance(task, asyncio.Task) and task.get_name().startswith(_WATCHER):
+            return
+        if before is None:
+            loop.default_exception_handler(context)
+        else:
+            before(loop, context)
+
+    loop.set_exception_handler(tell)
+
+
+async def _end_orphans() -> None:
+    """End the watchers that kopf leaves behind when it dies of a failure of one of them.
+
+    They would try for ever with a connection that has been closed, and cannot even be ended by ending all
+    tasks at once, as a loop does at its end: kopf takes the end of the task that tells a watcher to pause for
+    a reason to go on. So these alone; each ends its own helpers.
+    """
+    orphans = {task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHER)}
+    for _ in range(_ORPHAN_TRIES):
+        for task in orphans:
+            task.cancel()
+        if orphans:
+            _, orphans = await asyncio.wait(orphans, timeout=_ORPHAN_S)
+    if orphans:
+        log.warning("%d watches of kopf's do not end", len(orphans))
 
 
 async def _forward(stop: asyncio.Event, flag: asyncio.Event) -> None:

@@ -125,7 +125,7 @@ class KubeApi:
         try:
             payload = token.split(".")[1]
             claims = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-            audience = claims.get("aud", [])
+            audience = claims.get("aud") or []
         except (IndexError, ValueError, AttributeError):
             return frozenset()
         return frozenset([audience] if isinstance(audience, str) else audience)

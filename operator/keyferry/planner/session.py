@@ -23,7 +23,7 @@ from keyferry.errors import (
 )
 from keyferry.planner.cache import Answer, AnswerCache, Freshness
 from keyferry.planner.health import FIRST_PROBE_S, Breaker, Deferred, Pacer, deferred, own_copy
-from keyferry.ports import Read, StoreClient
+from keyferry.ports import Read, RemoteValue, StoreClient
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ DEFAULT_RETRIES: Final = (0.1, 0.4)
 """Pauses before a call that failed at the store's side is tried again at once, in seconds."""
 CALL_DEADLINE_S: Final = 40.0
 """Above every timeout of the SDKs, so that theirs strike first."""
+OPINION_DEADLINE_S: Final = 5.0
+_MOST_ALONE: Final = 1024
+_MOST_PROBES: Final = 16
 
 
 @dataclass(slots=True)
@@ -91,6 +94,15 @@ class StoreSession:
         self._single_next = True
         self._tasks = TaskBag()
         self._breaker = Breaker()
+        self._judging = asyncio.Lock()
+        self._good_at = -math.inf
+        self._witness: Read | None = None
+        """The question that was answered last: it tells an outage from a question that fails alone."""
+        self._alone: dict[Read, None] = {}
+        """Questions that failed while others were answered: asked one by one, and no sign of an outage."""
+        self._suspects: dict[Read, None] = {}
+        """Questions that failed since the outage began."""
+        self._probes: deque[Read] = deque()
         self._probing: asyncio.Task[None] | None = None
         self._pacer = Pacer()
         self._renewal = asyncio.Lock()
@@ -117,6 +129,7 @@ class StoreSession:
             self.saved += 1
             return own_copy(kept)
         if self._breaker.failure is not None:
+            self._offer_probe(read)
             return own_copy(self._breaker.failure)
         flight = self._flights.get(read)
         if flight is not None and (flight.asked_at is None or flight.asked_at >= need.values_from):
@@ -131,7 +144,7 @@ class StoreSession:
     # -- batching
 
     def _accept(self, flight: _Flight) -> None:
-        if not self.client.may_batch(flight.read):
+        if flight.read in self._alone or not self.client.may_batch(flight.read):
             self._singles.append(flight)
             self._pump()
             return
@@ -196,7 +209,7 @@ class StoreSession:
             answers = [error] * len(flights)
         except TimeoutError:
             late = TimedOut(f"the store did not answer within {CALL_DEADLINE_S:.0f} s")
-            self._open_breaker(late, flights[0].read)
+            await self._judge(late, flights)
             answers = [late] * len(flights)
         except Exception as error:  # noqa: BLE001 - not the store's: its readers get it as it is
             for flight in flights:
@@ -210,6 +223,7 @@ class StoreSession:
             return
         self._take_down(flight)
         keep = not isinstance(answer, Unavailable | RateLimited | AuthFailed | Malformed)
+        keep = keep or (isinstance(answer, Unavailable) and flight.read in self._alone)
         if keep and flight.asked_at is not None and not self._closed:
             self._cache.put(self.fingerprint, flight.read, answer, flight.asked_at)
         flight.answer.set_result(answer)
@@ -240,7 +254,7 @@ class StoreSession:
                 return await self._once(flights)
             except CredentialsExpired as error:
                 if renewed:
-                    self._open_breaker(error, flights[0].read)
+                    self._open_breaker(error, flights)
                     raise
                 renewed = True
                 await self._renew(flights[0])
@@ -249,12 +263,12 @@ class StoreSession:
             except RateLimited as error:
                 self._slow_down(error, flights[0])
                 raise
-            except (TimedOut, AuthFailed) as error:
-                self._open_breaker(error, flights[0].read)
+            except AuthFailed as error:
+                self._open_breaker(error, flights)
                 raise
             except Unavailable as error:
-                if not pauses:
-                    self._open_breaker(error, flights[0].read)
+                if not pauses or isinstance(error, TimedOut):
+                    await self._judge(error, flights)
                     raise
                 await asyncio.sleep(pauses.pop(0))
 
@@ -277,7 +291,7 @@ class StoreSession:
                 self._slow_down(error, flight)
                 raise
             except (Unavailable, AuthFailed) as error:
-                self._open_breaker(error, flight.read)
+                self._open_breaker(error, [flight])
                 raise
             self._renewed_at = asyncio.get_running_loop().time()
 
@@ -304,16 +318,69 @@ class StoreSession:
             self._slow_down(limited, flights[0])
         else:
             self._pacer.succeeded(loop.time())
+        self._learn(flights, answers)
         self._end_outage()
         return answers
 
+    def _learn(self, flights: list[_Flight], answers: list[Answer]) -> None:
+        """What the answers of a call tell about the questions in it."""
+        for flight, answer in zip(flights, answers, strict=True):
+            if isinstance(answer, Unavailable):
+                self._note_alone(flight.read)
+            elif not isinstance(answer, RateLimited | AuthFailed | Malformed):
+                self._alone.pop(flight.read, None)
+                self._suspects.pop(flight.read, None)
+            if isinstance(answer, RemoteValue):
+                self._witness = flight.read
+        self._good_at = asyncio.get_running_loop().time()
+
+    def _note_alone(self, read: Read) -> None:
+        self._alone.pop(read, None)
+        self._alone[read] = None
+        if len(self._alone) > _MOST_ALONE:
+            del self._alone[next(iter(self._alone))]
+
     # -- outages
 
-    def _open_breaker(self, error: ProviderError, probe: Read) -> None:
+    async def _judge(self, error: ProviderError, flights: list[_Flight]) -> None:
+        """A call failed at the store's side: an outage, or these questions alone? A witness may tell."""
+        async with self._judging:
+            if self._closed or self._breaker.is_open:
+                return
+            asked_at = max(flight.asked_at or -math.inf for flight in flights)
+            known = all(flight.read in self._alone for flight in flights)
+            if known or self._good_at >= asked_at or await self._answers_otherwise(error, flights):
+                for flight in flights:
+                    self._note_alone(flight.read)
+            else:
+                self._open_breaker(error, flights)
+
+    async def _answers_otherwise(self, error: ProviderError, flights: list[_Flight]) -> bool:
+        """Whether the store answers the question that it answered last. Who did not answer in time is not asked."""
+        now, witness = asyncio.get_running_loop().time(), self._witness
+        if witness is None or any(flight.read == witness for flight in flights):
+            return False
+        if isinstance(error, TimedOut) or self._pacer.room(now) > 0:
+            return False
+        try:
+            async with asyncio.timeout(OPINION_DEADLINE_S):
+                failure = await self._ask_again(witness)
+        except TimeoutError:
+            return False
+        if failure is None:
+            self._good_at = asyncio.get_running_loop().time()
+        return failure is None
+
+    def _open_breaker(self, error: ProviderError, flights: list[_Flight]) -> None:
         """Ask no more: neither those who come, nor those who wait for their call."""
         if self._closed or self._breaker.is_open:
             return  # calls that were under way together fail together: that is one failure
-        self._start_probe(probe, self._breaker.failed(error))
+        self._suspects = {flight.read: None for flight in flights}
+        self._probes.clear()
+        if self._witness is not None:
+            self._offer_probe(self._witness)
+        self._offer_probe(flights[0].read)
+        self._start_probe(self._breaker.failed(error))
         self._troubled()
         waiting = [*self._singles, *self._desk.waiting]
         self._singles.clear()
@@ -327,31 +394,45 @@ class StoreSession:
             probing, self._probing = self._probing, None
             if probing is not None and probing is not asyncio.current_task():
                 probing.cancel()
+            # Those that failed may do so alone: if they fail again, it is no outage.
+            for read in self._suspects:
+                self._note_alone(read)
+            self._suspects.clear()
             self._recovered()
 
-    def _start_probe(self, read: Read, delay: float) -> None:
-        self._probing = task = self._tasks.spawn(
-            self._probe(read, delay), name=f"probe {self.fingerprint[:8]}"
-        )
-        task.add_done_callback(lambda _: self._probe_ended(task, read))
+    def _offer_probe(self, read: Read) -> None:
+        """One more question that may tell whether the store answers again."""
+        if len(self._probes) < _MOST_PROBES and read not in self._probes:
+            self._probes.append(read)
 
-    def _probe_ended(self, task: asyncio.Task[None], read: Read) -> None:
+    def _start_probe(self, delay: float) -> None:
+        self._probing = task = self._tasks.spawn(self._probe(delay), name=f"probe {self.fingerprint[:8]}")
+        task.add_done_callback(self._probe_ended)
+
+    def _probe_ended(self, task: asyncio.Task[None]) -> None:
         # kopf cancels at its end, and it may be started anew, all tasks that are younger than itself.
         if task is self._probing and self._breaker.is_open and not self._closed:
-            self._start_probe(read, FIRST_PROBE_S)
+            self._start_probe(FIRST_PROBE_S)
 
-    async def _probe(self, read: Read, delay: float) -> None:
-        """Ask one question again and again until the store answers, whatever the answer is."""
+    async def _probe(self, delay: float) -> None:
+        """Ask until the store answers, whatever the answer is: in turns what readers want to know.
+
+        One question alone would not do: it may be the one that fails while all others are answered.
+        """
         while True:
             await asyncio.sleep(delay)
+            read = self._probes[0]
+            self._probes.rotate(-1)
             self._free_slots -= 1
             try:
                 failure = await self._ask_again(read)
             finally:
                 self._free_slots += 1
             if failure is None:
+                self._suspects.pop(read, None)
                 self._end_outage()
                 return
+            self._suspects[read] = None
             delay = self._breaker.failed(failure)
 
     async def _ask_again(self, read: Read) -> ProviderError | None:

@@ -78,6 +78,8 @@ log = logging.getLogger(__name__)
 
 UNSETTLED_RETRY_S: Final = 15.0
 """A store's validation wakes its dependents; this is for the case that it never ends."""
+SLOW_S: Final = 0.5
+"""A store that takes longer holds nobody else back."""
 NEGATIVE_AGE_S: Final = 5.0
 """So old may a remembered "absent" or "denied" be when an object is tried again."""
 PERIODIC_AGE_S: Final = 0.5
@@ -337,15 +339,27 @@ async def _resolve(engine: Engine, work: Work, claim: Claim) -> Assembled:
         if key not in uses:
             uses[key] = await use_store(engine, question.store, work.key.namespace)
     need = _freshness(work, claim)
-    answers = await asyncio.gather(
-        *(_ask(question, uses[store_key(question.store, work.key.namespace)], need) for question in asked)
-    )
+    with _aside_if_slow(engine, work.key):
+        answers = await asyncio.gather(
+            *(_ask(question, uses[store_key(question.store, work.key.namespace)], need) for question in asked)
+        )
     for answered in answers:
         if isinstance(answered.value, Deferred):
             raise answered.value
     if is_heavy(answers):
         return await engine.heavy.run(assemble, answers, work.target.deletion_policy)
     return assemble(answers, work.target.deletion_policy)
+
+
+@contextlib.contextmanager
+def _aside_if_slow(engine: Engine, key: ObjectKey) -> Iterator[None]:
+    """Do not count the key as worked on while its store takes long: those of other stores go on."""
+    timer = asyncio.get_running_loop().call_later(SLOW_S, engine.queue.set_aside, key)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        engine.queue.take_back(key)
 
 
 def _freshness(work: Work, claim: Claim) -> Freshness:

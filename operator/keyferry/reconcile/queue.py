@@ -4,7 +4,9 @@ An event, a timer, a rotation notice, a drifted Secret and a restart all end her
 one lane; the lanes differ by a head start, so that a user's change goes before a periodic refresh and yet
 nothing starves: a key that has waited longer than the difference goes first. All times that are still to
 come lie in one heap behind one timer. Not more than a set number of keys are out at once; when that is
-reached, none is handed out until half of them are done: bursts let the planner fill its batches.
+reached, none is handed out until half of them are done: bursts let the planner fill its batches. A key
+whose work waits long for something slow can be set aside and then does not count: a store that hangs must
+not hold back the keys of others.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ HEAD_START_S: Final = {
     Lane.PERIODIC: 60.0,
 }
 """Seconds that a key of this lane lets a more urgent one go first."""
+_ASIDE_FACTOR: Final = 16
+"""So many times `most_out` may be set aside: each holds its task and what it has read so far."""
 _STALE_LEEWAY: Final = 64
 """So many stale items a heap may hold beyond as many as it has good ones."""
 
@@ -106,6 +110,7 @@ class WorkQueue:
         self._timer: asyncio.TimerHandle | None = None
         self._idle: deque[asyncio.Future[Claim]] = deque()
         self._out = 0
+        self._aside: set[ObjectKey] = set()
         self._full = False
         self._closed = False
         self._last_lane = max(Lane)
@@ -203,7 +208,10 @@ class WorkQueue:
 
     def done(self, key: ObjectKey) -> None:
         """The work on a key has ended; if it was added meanwhile, it waits for its next turn."""
-        self._out -= 1
+        if key in self._aside:
+            self._aside.discard(key)
+        else:
+            self._out -= 1
         entry = self._entries.get(key)
         if entry is not None:
             entry.working = False
@@ -211,9 +219,20 @@ class WorkQueue:
                 self._line_up(entry)
             else:
                 self._drop_if_idle(key, entry)
-        if self._full and self._out <= self._most_out // 2:
-            self._full = False
-        self._hand_out()
+        self._refill()
+
+    def set_aside(self, key: ObjectKey) -> None:
+        """A key that is out waits for something slow: it does not count until `take_back`, or `done`."""
+        if key not in self._aside and len(self._aside) < _ASIDE_FACTOR * self._most_out:
+            self._aside.add(key)
+            self._out -= 1
+            self._refill()
+
+    def take_back(self, key: ObjectKey) -> None:
+        """The wait is over: the key counts again, if it was set aside."""
+        if key in self._aside:
+            self._aside.discard(key)
+            self._out += 1
 
     def close(self) -> None:
         """End: waiting workers get `QueueClosed`, nothing is handed out any more."""
@@ -238,13 +257,13 @@ class WorkQueue:
 
     @property
     def out(self) -> int:
-        """Keys that workers have now."""
+        """Keys that workers have now, those set aside not counted."""
         return self._out
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is worked on (what is due later does not count)."""
-        return self._out == 0 and not any(self._counts.values())
+        return self._out == 0 and not self._aside and not any(self._counts.values())
 
     def depth(self, lane: Lane) -> int:
         """Keys that wait in a lane, those out and added again included."""
@@ -265,9 +284,14 @@ class WorkQueue:
 
     def __repr__(self) -> str:
         lanes = ", ".join(f"{lane.name.lower()} {self._counts[lane]}" for lane in Lane)
-        return f"<WorkQueue {lanes}; out {self._out}; known {len(self._entries)}>"
+        return f"<WorkQueue {lanes}; out {self._out}; aside {len(self._aside)}; known {len(self._entries)}>"
 
     # -- inside
+
+    def _refill(self) -> None:
+        if self._full and self._out <= self._most_out // 2:
+            self._full = False
+        self._hand_out()
 
     def _line_up(self, entry: _Entry) -> None:
         """Put the entry's item into its lane, and the stale ones out where they have become many."""

@@ -1,4 +1,4 @@
-"""The workers: as many tasks as keys may be out, each taking one key after the other."""
+"""Runs reconcilers: a task for each key that the queue hands out. The queue says how many are out."""
 
 from __future__ import annotations
 
@@ -27,35 +27,39 @@ class Runner:
     Args:
         engine: shared by all.
         reconcilers: by kind.
-        workers: how many keys may be out.
     """
 
-    def __init__(self, engine: Engine, reconcilers: Mapping[str, Reconcile], workers: int) -> None:
+    def __init__(self, engine: Engine, reconcilers: Mapping[str, Reconcile]) -> None:
         self._engine = engine
         self._reconcilers = reconcilers
-        self._count = workers
-        self._tasks: list[asyncio.Task[None]] = []
+        self._taking: asyncio.Task[None] | None = None
+        self._working: set[asyncio.Task[None]] = set()
         self.last_end = 0.0
         """Loop time at which a worker last finished a key."""
 
     def start(self) -> None:
-        """Start the workers. Before kopf: at its end it cancels tasks younger than itself."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._work(), name=f"worker {n}") for n in range(self._count)]
+        """Start to take keys."""
+        self._taking = asyncio.get_running_loop().create_task(self._take(), name="take keys")
 
-    async def _work(self) -> None:
+    async def _take(self) -> None:
+        loop, queue = asyncio.get_running_loop(), self._engine.queue
         while True:
             try:
-                claim = await self._engine.queue.take()
+                claim = await queue.take()
             except QueueClosed:
                 return
-            try:
-                await self._one(claim)
-            finally:
-                self._engine.queue.done(claim.key)
-                self.last_end = self._engine.queue.now()
-                if self._engine.queue.idle:
-                    self._engine.planner.forget_answers()
+            task = loop.create_task(self._work(claim), name="work")
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
+
+    async def _work(self, claim: Claim) -> None:
+        try:
+            await self._one(claim)
+        finally:
+            self._engine.queue.done(claim.key)
+            self.last_end = self._engine.queue.now()
+            if self._engine.queue.idle:
+                self._engine.planner.forget_answers()
 
     async def _one(self, claim: Claim) -> None:
         key = claim.key
@@ -76,9 +80,12 @@ class Runner:
     async def stop(self, within_s: float) -> None:
         """Hand out nothing more and let what is under way end, for at most so many seconds."""
         self._engine.queue.close()
-        if not self._tasks:
+        if self._taking is None:
             return
-        _, late = await asyncio.wait(self._tasks, timeout=within_s)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._taking
+        working = list(self._working)
+        if working:
+            _, late = await asyncio.wait(working, timeout=within_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)

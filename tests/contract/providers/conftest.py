@@ -8,12 +8,15 @@ the cluster's side (auth Secrets, ServiceAccounts, tokens) is `Cluster`, in memo
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+import botocore.loaders
+import botocore.session
 import pytest
 
 from keyferry.api.model import convert
@@ -165,6 +168,14 @@ def key_auth(name: str, *, session_token: bool = False, namespace: str | None = 
 def running_aws() -> Iterator[StrictAws]:
     with StrictAws() as aws:
         yield aws
+
+
+@pytest.fixture(scope="session", autouse=True)
+def definitions_are_read_once() -> Iterator[None]:
+    """The SDK parses a service's definition again for each provider that a test makes; most of its time goes there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
+        yield
 
 
 @pytest.fixture(autouse=True)

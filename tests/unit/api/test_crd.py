@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ ANNOTATION_LIMIT = 262_144
 READY = '.status.conditions[?(@.type=="Ready")]'
 
 
+@functools.cache
 def crds() -> dict[str, dict[str, Any]]:
     return {kind.kind: crd(kind) for kind in KINDS}
 

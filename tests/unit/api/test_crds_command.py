@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,11 @@ from click.testing import CliRunner, Result
 from keyferry.api.admission import manifests, policies
 from keyferry.api.crd import KINDS, crd, file_name
 from keyferry.cli.crds import HEADER, checkout, crds, files, to_yaml
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The definitions are long, and read ten times faster in C."""
+load = functools.partial(yaml.load, Loader=LOADER)
+load_all = functools.partial(yaml.load_all, Loader=LOADER)
 
 
 def run(*arguments: str) -> Result:
@@ -26,7 +32,7 @@ def test_the_checkout_holds_what_the_models_make():
 
 
 def test_all_definitions_are_printed_as_one_stream():
-    printed = list(yaml.safe_load_all(run().output))
+    printed = list(load_all(run().output))
 
     assert [definition["spec"]["names"]["kind"] for definition in printed] == [
         "ExternalSecret",
@@ -36,7 +42,7 @@ def test_all_definitions_are_printed_as_one_stream():
 
 
 def test_policies_are_printed_on_their_own():
-    printed = list(yaml.safe_load_all(run("--admission").output))
+    printed = list(load_all(run("--admission").output))
 
     assert [(manifest["kind"], manifest["metadata"]["name"]) for manifest in printed] == [
         ("ValidatingAdmissionPolicy", "externalsecrets.keyferry.io"),
@@ -50,8 +56,9 @@ def test_files_are_written_below_the_root(tmp_path):
     result = run("--write", "--root", str(tmp_path))
 
     assert result.exit_code == 0
-    assert files() == {path: (tmp_path / path).read_text("utf-8") for path in files()}
-    assert all((tmp_path / path).read_text("utf-8").startswith(HEADER) for path in files())
+    expected = files()
+    assert expected == {path: (tmp_path / path).read_text("utf-8") for path in expected}
+    assert all(text.startswith(HEADER) for text in expected.values())
 
 
 def test_nothing_is_written_twice(tmp_path):
@@ -141,7 +148,7 @@ def test_generated_files_read_back_as_the_objects():
     texts = files()
 
     for kind in KINDS:
-        assert yaml.safe_load(texts[f"crds/{file_name(kind)}"]) == crd(kind)
+        assert load(texts[f"crds/{file_name(kind)}"]) == crd(kind)
     for policy in policies():
         text = texts[f"deploy/admission/{policy.resource}.yaml"]
-        assert list(yaml.safe_load_all(text)) == manifests(policy)
+        assert list(load_all(text)) == manifests(policy)

@@ -70,12 +70,12 @@ def test_object_may_nest_deeper_than_the_parser_can_recurse():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text(st.characters(codec="utf-8")), JSON), st.booleans())
+@given(st.dictionaries(st.text(st.characters(codec="utf-8")), JSON, max_size=5), st.booleans())
 def test_values_mean_what_they_meant(values, ascii_only):
     extracted = _extracted(json.dumps(values, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"))
 

@@ -52,7 +52,7 @@ def answer(document, path):
     return result.exists, result.kind, result.raw, result.text(), repr(result)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(document=DOCUMENTS, path=PATHS)
 @example(document=b"\\", path="\\")
 @example(document=b'"\\', path='@pretty:"\\')
@@ -73,7 +73,7 @@ def leaves(value, path=""):
         yield from leaves(child, f"{path}|{component}")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=DATA, ascii_only=st.booleans())
 def test_every_value_is_found_by_its_escaped_path(data, ascii_only):
     document = json.dumps({"root": data}, ensure_ascii=ascii_only)
@@ -85,13 +85,13 @@ def test_every_value_is_found_by_its_escaped_path(data, ascii_only):
             assert value.encode() == result.text()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.dictionaries(st.text(max_size=8), st.integers(), max_size=6))
 def test_keys_are_those_of_the_document(data):
     assert list(data) == gjson.keys(json.dumps(data))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=DATA)
 def test_modifiers_that_only_lay_out_keep_the_data(data):
     document = json.dumps(data)

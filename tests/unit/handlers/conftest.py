@@ -59,8 +59,8 @@ class KubeDouble:
         self.objects: dict[str, list[dict[str, Any]]] = {plural: [] for plural in PLURALS}
         self.streaming_lists = True
         """Whether it knows WatchList; else such a stream is refused with 422."""
-        self.refusals: deque[int] = deque()
-        """Statuses for the next requests of lists and watches of ExternalSecrets."""
+        self.refusals: dict[str, deque[int]] = {plural: deque() for plural in PLURALS}
+        """Statuses for the next requests of lists and watches of each resource."""
         self.cut_lists: deque[int] = deque()
         """For the next streaming lists of ExternalSecrets: after how many objects they are cut."""
         self.seen: list[tuple[str, str, dict[str, str], str]] = []
@@ -105,8 +105,8 @@ class KubeDouble:
         )
         plural = path.rsplit("/", 1)[-1]
         if plural in PLURALS:
-            if self.refusals and plural == "externalsecrets":
-                return self._refuse(self.refusals.popleft())
+            if self.refusals[plural]:
+                return self._refuse(self.refusals[plural].popleft())
             return await (self._watch if "watch" in request.query else self._list)(request, plural)
         return web.json_response(self._discovery(path))
 
@@ -172,7 +172,7 @@ class KubeDouble:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"

@@ -127,11 +127,15 @@ async def test_nothing_is_ever_written(kube, run, body, inline) -> None:
 @pytest.mark.parametrize("inline", [True, False], ids=["inline", "public path"])
 async def test_refusals_do_not_end_the_watching(kube, run, body, inline) -> None:
     kube.objects[ES] = [body("a")]
-    kube.refusals.extend([503, 500, 403, 429])
+    kube.objects["secretstores"] = [body("s") | {"kind": "SecretStore"}]
+    kube.refusals[ES].extend([503, 403])
+    kube.refusals["secretstores"].extend([500, 429])
 
     one = run(inline=inline)
 
-    await one.until_told(("listed", "ExternalSecret a"))
+    await one.until(lambda: len(one.told) == 2)
+    assert {("listed", "ExternalSecret a"), ("listed", "SecretStore s")} == set(one.told)
+    assert not any(kube.refusals.values())
     assert not one.task.done()
 
 
@@ -209,7 +213,7 @@ async def test_object_that_we_cannot_cope_with_does_not_hide_the_others(kube, ru
 
 async def test_missing_resource_is_logged_once(kube, run, body, caplog) -> None:
     """A CRD that is not there yet, for minutes."""
-    kube.refusals.extend([404, 404, 404, 404])
+    kube.refusals[ES].extend([404, 404])
     kube.objects[ES] = [body("a")]
     one = run()
 
@@ -220,7 +224,7 @@ async def test_missing_resource_is_logged_once(kube, run, body, caplog) -> None:
 
 async def test_silent_stream_is_replaced(kube, run, body) -> None:
     kube.objects[ES] = [body("a")]
-    one = run(silence_s=0.3)
+    one = run(silence_s=0.1)
 
     await one.until(lambda: len(kube.asked(ES, watch=True)) >= 2)
     await one.until(lambda: kube.asked(ES, watch=False))

@@ -92,7 +92,7 @@ async def test_refused_token_is_read_again_for_the_next_request(kube, session) -
         return reads[-1], float("inf")
 
     opened = session(TokenSource(read))
-    kube.refusals.append(401)
+    kube.refusals["externalsecrets"].append(401)
 
     response = await opened.get(PATH.format(kube.url))
 
@@ -103,7 +103,7 @@ async def test_refused_token_is_read_again_for_the_next_request(kube, session) -
 async def test_identity_that_stays_refused_is_tried_on_with_pauses(kube, session) -> None:
     """kopf would throw the session away, and all watches with it."""
     opened = session(TokenSource(lambda: ("token", 60.0)))
-    kube.refusals.extend([401] * 3)
+    kube.refusals["externalsecrets"].extend([401] * 3)
 
     response = await opened.get(PATH.format(kube.url))
 
@@ -128,7 +128,7 @@ async def test_refusals_and_bodies_are_signs_and_requests_are_none(kube, session
     signs = WatchSigns(["externalsecrets", "secretstores"])
     opened = session(signs=signs)
     nothing = signs.figure("externalsecrets")
-    kube.refusals.append(503)
+    kube.refusals["externalsecrets"].append(503)
     await opened.get(PATH.format(kube.url))
     refused = signs.figure("externalsecrets")
     response = await opened.get(PATH.format(kube.url))

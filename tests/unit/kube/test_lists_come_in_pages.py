@@ -1,9 +1,11 @@
+# ruff: noqa: PLR0917 - fixtures are asked for by name
+
 from __future__ import annotations
 
 import pytest
 
-from keyferry.errors import KubeGone
-from keyferry.kube.listing import list_metadata, list_objects
+from keyferry.errors import KubeGone, KubeUnavailable
+from keyferry.kube.listing import list_metadata, list_objects, served_plurals
 
 PATH = "/apis/external-secrets.io/v1/externalsecrets"
 
@@ -45,3 +47,30 @@ async def test_expired_page_is_told(server, open_api, play, list_) -> None:
 
     with pytest.raises(KubeGone):
         [one async for one in list_(open_api(), PATH)]
+
+
+APIS = {"resources": [{"name": "externalsecrets"}, {"name": "externalsecrets/status"}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "served"),
+    [
+        pytest.param(200, APIS, {"externalsecrets", "externalsecrets/status"}, id="some"),
+        pytest.param(200, {"resources": None}, set(), id="none"),
+        pytest.param(404, {"kind": "Status", "code": 404}, set(), id="no-such-version"),
+    ],
+)
+async def test_discovery_tells_which_resources_there_are(
+    server, open_api, play, status, body, served
+) -> None:
+    server.otherwise = play.says(status, body)
+
+    assert served == await served_plurals(open_api(), "external-secrets.io/v1")
+    assert "/apis/external-secrets.io/v1" == server.seen[0].path
+
+
+async def test_discovery_that_fails_is_not_taken_for_no_resources(server, open_api, play) -> None:
+    server.otherwise = play.refuses(503, "starting")
+
+    with pytest.raises(KubeUnavailable):
+        await served_plurals(open_api(), "external-secrets.io/v1")

@@ -142,8 +142,9 @@ async def test_answer_of_an_older_call_ends_the_outage_and_its_probe(open_desk) 
     slow.set()
     assert "value of slow" == await old
     assert (None, 1) == (desk.session.failure, desk.recoveries)
+    await asyncio.sleep(1)
     desk.client.outage = Unavailable("down again")
-    await desk.ask("db", retries=())
+    await desk.ask("other", retries=())
     asked = len(desk.client.calls)
     await asyncio.sleep(16)
 

@@ -1,12 +1,31 @@
-"""Bodies as kopf hands them over: dictionaries fresh from JSON, sharing nothing with each other."""
+"""Bodies as kopf hands them over, and an engine for them.
+
+The bodies are dictionaries fresh from JSON, sharing nothing with each other.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
+from keyferry.core.summarize import timestamp
+from keyferry.kube.access import KubeAccess
+from keyferry.kube.client import KubeApi
+from keyferry.kube.events import EventRecorder
+from keyferry.planner.planner import Planner
+from keyferry.ports import ObjectKey
+from keyferry.providers.fake import FakeProvider
+from keyferry.reconcile.books import Books, ExternalSecretRecord
+from keyferry.reconcile.engine import Engine, Settings
+from keyferry.reconcile.queue import Lane, WorkQueue
+from keyferry.reconcile.secret_store import outage_ended
+from keyferry.testing.clock import FakeClock
 
 FIELDS = {
     "f:spec": {
@@ -111,3 +130,59 @@ def _entry(key: str, property_: str) -> dict[str, Any]:
             "nullBytePolicy": "Ignore",
         },
     }
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An engine on a scripted API server, at a time that stands still, with the fake provider."""
+
+    engine: Engine
+    clock: FakeClock
+    key: ObjectKey
+    record: ExternalSecretRecord
+
+    def change_settings(self, **changes: Any) -> None:
+        self.engine.settings = dataclasses.replace(self.engine.settings, **changes)
+
+    async def taken(self) -> list[tuple[ObjectKey, Lane]]:
+        """The keys that wait, in their order; none of them is done."""
+        found = []
+        while any(self.engine.queue.depth(lane) for lane in Lane):
+            claim = await self.engine.queue.take()
+            found.append((claim.key, claim.lane))
+        return found
+
+    def due_in(self, key: ObjectKey | None = None) -> float | None:
+        """In how many seconds the key is due; None for never."""
+        due = self.engine.queue.due_at(key or self.key)
+        return None if due is None else due - self.engine.queue.now()
+
+
+@pytest.fixture
+async def bench(
+    open_api: Callable[..., KubeApi], external_secret: Callable[..., dict[str, Any]]
+) -> AsyncIterator[Bench]:
+    """One ExternalSecret is known: `orders-0` in `team-0`, in sync since noon."""
+    clock, api, books = FakeClock(), open_api(), Books()
+    access = KubeAccess(api)
+    queue = WorkQueue(8, clock.monotonic)
+    providers = {"fake": FakeProvider()}
+    engine = Engine(
+        settings=Settings(),
+        clock=clock,
+        api=api,
+        access=access,
+        books=books,
+        queue=queue,
+        planner=Planner(providers, access, recovered=lambda store: outage_ended(engine, store)),
+        events=EventRecorder(api, lambda: True),
+        providers=providers,
+        random=random.Random(1),
+    )
+    body = external_secret(status__refreshTime=timestamp(clock.now()))
+    key = ObjectKey("ExternalSecret", body["metadata"]["namespace"], body["metadata"]["name"])
+    books.note_external_secret(key, body)
+    yield Bench(engine, clock, key, books.external_secrets[key])
+    queue.close()
+    await engine.planner.close()
+    engine.heavy.close()

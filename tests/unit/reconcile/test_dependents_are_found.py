@@ -65,7 +65,7 @@ def test_letting_go_twice_takes_nobody_else_along() -> None:
 needs = st.lists(st.sampled_from([STORE, OTHER, key("t1"), key("t2")]), max_size=4, unique=True).map(tuple)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(st.tuples(st.sampled_from("abcd"), needs), max_size=30))
 def test_index_agrees_with_a_search_through_all(steps) -> None:
     dependents = Dependents()

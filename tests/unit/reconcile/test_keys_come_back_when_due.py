@@ -195,4 +195,4 @@ async def test_queue_tells_its_state() -> None:
     queue.schedule(key("c"), 2000.0)
     await queue.take()
 
-    assert "<WorkQueue store 0, user 1, event 0, retry 0, periodic 0; out 1; known 3>" == repr(queue)
+    assert "<WorkQueue store 0, user 1, event 0, retry 0, periodic 0; out 1; aside 0; known 3>" == repr(queue)

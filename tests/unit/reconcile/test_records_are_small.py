@@ -15,7 +15,7 @@ from keyferry.reconcile.queue import Lane, WorkQueue
 from keyferry.testing.looptime import virtual_time
 
 LIMIT = 4096
-OBJECTS = 10_000
+OBJECTS = 2_500
 
 
 def note(books: Books, queue: WorkQueue, body, number: int) -> None:

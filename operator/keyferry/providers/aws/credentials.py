@@ -99,12 +99,14 @@ class CredentialSession:
 
     def _renew(self) -> asyncio.Task[Signer]:
         """The one renewal under way."""
-        if self._renewal is None or self._renewal.done():
+        if self._renewal is None:
             self._renewal = asyncio.get_running_loop().create_task(self._exchange(), name="aws credentials")
             self._renewal.add_done_callback(self._renewed)
         return self._renewal
 
     def _renewed(self, task: asyncio.Task[Signer]) -> None:
+        # Only here, not as soon as the task is done: who asks in between would not know of the pause yet.
+        self._renewal = None
         error = None if task.cancelled() else task.exception()
         if error is None:
             self._pause, self._not_before = timedelta(0), None

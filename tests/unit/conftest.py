@@ -1,4 +1,4 @@
-"""A small real HTTP server that plays the API server by a script, and a client for it."""
+"""For all rooms: a small real HTTP server that plays the API server by a script, and a client for it."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def serving(tls: Any = None) -> AsyncIterator[Server]:
     server = Server()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
