@@ -49,6 +49,7 @@ class ServiceAccountObject:
 
     uid: str
     annotations: Mapping[str, str]
+    resource_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,17 @@ Each test breaks one thing under an object that is in sync, and mends it: nobody
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.aws import Administrator, Fault, StrictAws
 from keyferry.testing.awstenant import AWSTenant
-from keyferry.testing.builders import Object, cluster_store, entry, external_secret, secret
+from keyferry.testing.builders import Object, cluster_store, entry, external_secret, extract, secret
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient
 from keyferry.testing.leaks import LeakDetector, canary
@@ -22,6 +25,7 @@ from keyferry.testing.tenant import Tenant
 
 ONE, TWO = canary("failure-one"), canary("failure-two")
 RECOVERY_S = 15.0
+StartOperator = Callable[..., OperatorProcess]
 
 
 def in_sync(app: AWSTenant) -> None:
@@ -160,7 +164,8 @@ def test_broken_secret_is_told_in_condition_and_event(histories: dict[str, Histo
     assert ("False", "SecretSyncedError") == (history.condition["status"], history.condition["reason"])
     assert message.startswith("could not get secret data from provider: error processing spec.data[0] (key: ")
     assert [word for word in (*SAID[name], f"/{name})", "/store") if word not in message] == []
-    assert [("Warning", "UpdateFailed", message)] == [e for e in history.events if e[0] == "Warning"]
+    cause = message.removeprefix("could not get secret data from provider: ")
+    assert [("Warning", "UpdateFailed", cause)] == [e for e in history.events if e[0] == "Warning"]
 
 
 @pytest.mark.parametrize("name", list(BROKEN))
@@ -360,7 +365,7 @@ def test_wrong_keys_are_told_by_store_and_object_and_right_ones_are_taken_at_onc
     app.tenant.wait_told("store", "InvalidProviderConfig", "SecretStore", "AWS refuses the credentials")
     app.tenant.wait_event("SecretStore", "store", "InvalidProviderConfig", "AWS refuses the credentials")
     app.tenant.wait_failed("db", "AWS refuses the credentials")
-    assert f'SecretStore "{app.namespace}/store" is not ready' in app.tenant.told("db")[2]
+    assert 'SecretStore "store" is not ready' in app.tenant.told("db")[2]
     app.tenant.edit("Secret", "aws-keys", {"data": right["data"]})
     assert_recovers(app)
     app.tenant.wait_told("store", "Valid", "SecretStore")
@@ -478,6 +483,55 @@ def test_value_over_the_size_of_a_secret_is_told_and_taken_when_it_shrinks(
     assert_recovers(app)
 
 
+def test_content_that_no_secret_can_hold_is_told_and_taken_when_it_is_mended_at_the_store(
+    app: AWSTenant, operator: OperatorProcess
+) -> None:
+    """The API server refuses the key. Nobody tells of a change at the store: the next refresh finds it."""
+    key = app.put("doc", {"ok": ONE})
+    app.move_in()
+    app.tenant.create(external_secret("db", extract(key), refreshInterval="2s"))
+    app.tenant.wait_values("db", {"ok": ONE})
+    app.put("doc", {"ä": ONE})
+    app.tenant.wait_failed("db", "could not update secret")
+
+    app.put("doc", {"ok": TWO})
+
+    app.tenant.wait_values("db", {"ok": TWO}, timeout_s=RECOVERY_S)
+
+
+def test_secret_made_by_hand_in_the_place_of_a_deleted_one_stays_and_is_told_until_the_store_has_the_value(
+    app: AWSTenant, administrator: Administrator, operator: OperatorProcess
+) -> None:
+    key = app.put("db", ONE)
+    app.move_in()
+    policies = {"deletionPolicy": "Delete"}
+    app.tenant.create(external_secret("db", entry("v", key), refreshInterval="2s", target=policies))
+    app.tenant.wait_values("db", {"v": ONE})
+    administrator.delete_secret(key)
+    app.tenant.wait_gone("Secret", "db")
+    app.tenant.create(secret("db", {"v": "by hand"}))
+    app.tenant.wait_failed("db", "is not controlled by this ExternalSecret")
+    assert {"v": "by hand"} == app.tenant.values("db")
+
+    app.put("db", TWO)
+
+    assert_recovers(app)
+
+
+def test_conflict_over_the_secret_that_lasts_is_told_and_does_not_read_the_store_over_and_over(
+    app: AWSTenant, private_operator: StartOperator, proxied_kubeconfig: Path, api_proxy: ApiProxy
+) -> None:
+    app.put("db", ONE)
+    private_operator(kubeconfig=proxied_kubeconfig)
+    app.move_in(controller="private")
+    api_proxy.answer(409, resource="secrets", verb="create")
+
+    app.tenant.create(external_secret("db", entry("v", app.key("db"))))
+
+    app.tenant.wait_failed("db", "could not update secret")
+    assert 3 == len(app.reads("db"))  # at 0, 1 and 3 s
+
+
 def test_target_that_belongs_to_somebody_else_is_told_and_left_alone(
     app: AWSTenant, operator: OperatorProcess
 ) -> None:
@@ -485,7 +539,7 @@ def test_target_that_belongs_to_somebody_else_is_told_and_left_alone(
     app.tenant.create(external_secret("second", entry("v", app.key("db")), target={"name": "db"}))
 
     app.tenant.wait_failed("second", "target is owned by another ExternalSecret")
-    app.tenant.wait_event("ExternalSecret", "second", "UpdateFailed", "owned by another ExternalSecret")
+    app.tenant.wait_event("ExternalSecret", "second", "UpdateFailed", "is owned by ExternalSecret 'db'")
     assert {"v": ONE} == app.tenant.values("db")
     app.tenant.edit_spec("second", target={"name": "own"})
     app.tenant.wait_values("own", {"v": ONE})

@@ -146,6 +146,26 @@ def test_creation_policy_and_what_is_there_decide_about_the_secret(
         assert found["metadata"]["annotations"]["note"] == "theirs"
 
 
+@pytest.mark.parametrize("asked", [False, True], ids=["mutable", "immutable"])
+@pytest.mark.parametrize("policy", ["Owner", "Merge"])
+def test_immutable_secret_of_somebody_else_is_not_called_synced(
+    tenant: Tenant, operator: OperatorProcess, policy: str, asked: bool
+) -> None:
+    """It cannot be given the data. When it goes, all is well."""
+    tenant.create(store({"ours": OURS}), secret("app", {"v": THEIRS}) | {"immutable": True})
+    version = tenant.version("Secret", "app")
+    target = {"creationPolicy": policy, "immutable": asked}
+    tenant.create(external_secret("app", entry("v", "ours"), target=target))
+    tenant.wait_failed("app", "could not update secret, target is immutable: ")
+
+    assert tenant.version("Secret", "app") == version
+    tenant.delete("Secret", "app")
+    if policy == "Merge":
+        tenant.create(secret("app", {"theirs": THEIRS}))
+    tenant.wait_told("app", "SecretSynced")
+    assert tenant.values("app")["v"] == OURS
+
+
 @pytest.mark.parametrize("policy", ["Owner", "CreateOrMerge"])
 def test_creation_is_told_as_an_event_and_an_update_as_another(
     tenant: Tenant, operator: OperatorProcess, policy: str

@@ -81,7 +81,7 @@ def test_failure_is_one_status_write_and_one_event_however_often_it_is_tried(
     assert (event["type"], event["reason"], event["message"], event["count"]) == (
         "Warning",
         "UpdateFailed",
-        message,
+        message.removeprefix("could not get secret data from provider: "),
         1,
     )
     assert event["source"] == {"component": "external-secrets"}
@@ -160,7 +160,7 @@ def test_describe_alone_tells_what_to_do(
     events = text.partition("\nEvents:")[2]
     assert "UpdateFailed" in events
     assert "external-secrets" in events
-    assert message in events
+    assert f"{where}: {cause}" in events
 
 
 def test_ownership_conflict_tells_both_sides_names(tenant: Tenant, operator: OperatorProcess) -> None:

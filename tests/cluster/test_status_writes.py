@@ -66,18 +66,37 @@ def test_status_of_a_failure_that_only_a_change_can_mend_is_written_later(
 def test_status_that_cannot_be_written_does_not_make_a_failing_object_ask_more_often(
     tenant: Tenant, private_operator: StartOperator, proxied_kubeconfig: Path, api_proxy: ApiProxy
 ) -> None:
-    """By its own schedule it asks at 0, 1 and 3 s, while its status is tried every second."""
+    """By its own schedule it asks again in an hour, while its status is tried after 1 and 3 s."""
     tenant.create(store({"db": ONE}, controller="private"))
     operator = private_operator(kubeconfig=proxied_kubeconfig)
     tenant.wait_told("store", "Valid", kind="SecretStore")
     fault = api_proxy.answer(500, resource="externalsecrets/status")
-    tenant.create(external_secret("app", entry("v", "gone")))
-    api_proxy.wait_for_requests(4, resource="externalsecrets/status", timeout_s=SYNC_S)
-    calls = tenant.sync_calls(operator, "app")
+    target = {"creationPolicy": "Orphan", "deletionPolicy": "Delete"}
+    tenant.create(external_secret("app", entry("v", "gone"), target=target))
+    api_proxy.wait_for_requests(3, resource="externalsecrets/status", timeout_s=SYNC_S)
     api_proxy.remove(fault)
 
-    tenant.wait_failed("app", "there is no remote secret 'gone'")
-    assert calls <= 3
+    tenant.wait_failed("app", "the Secret is not owned")
+    assert tenant.sync_calls(operator, "app") == 1
+
+
+def test_statuses_that_are_refused_for_good_are_tried_ever_more_rarely_and_logged_once_each(
+    tenant: Tenant, private_operator: StartOperator, proxied_kubeconfig: Path, api_proxy: ApiProxy
+) -> None:
+    """As without the right to write them. The Secrets are synced all the same."""
+    tenant.create(store({"db": ONE}, controller="private"))
+    operator = private_operator(kubeconfig=proxied_kubeconfig)
+    tenant.wait_told("store", "Valid", kind="SecretStore")
+    fault = api_proxy.answer(403, resource="externalsecrets/status")
+    tenant.create(*(external_secret(f"app-{number}", entry("v", "db")) for number in range(10)))
+    api_proxy.wait_for_requests(40, resource="externalsecrets/status", timeout_s=SYNC_S)  # at 0, 1, 3, 7 s
+    told = [line for line in operator.log.splitlines() if "the status could not be written" in line]
+    asked = [tenant.sync_calls(operator, f"app-{number}") for number in range(10)]
+    api_proxy.remove(fault)
+
+    assert sum("debug" not in line.lower() for line in told) == 10
+    assert asked == [1] * 10
+    tenant.wait_synced("app-9")
 
 
 def test_status_of_a_store_is_written_later(

@@ -64,7 +64,7 @@ def test_only_a_ready_store_is_asked(
         assert tenant.values("app") == {"v": ONE}
         return
     tenant.wait_failed("app")
-    where = f'SecretStore "{tenant.namespace}/store" is not ready: {VALIDATION_SAYS_NO}'
+    where = f'SecretStore "store" is not ready: {VALIDATION_SAYS_NO}'
     assert tenant.told("app") == (
         "False",
         "SecretSyncedError",

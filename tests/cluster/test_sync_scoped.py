@@ -10,7 +10,8 @@ import yaml
 
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.apiproxy import ApiProxy
-from keyferry.testing.builders import cluster_store, entry, external_secret, store
+from keyferry.testing.awstenant import AWSTenant
+from keyferry.testing.builders import cluster_store, entry, external_secret, secret, store
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import canary
@@ -22,6 +23,18 @@ SCOPED = Path(__file__).parents[2] / "deploy/rbac/scoped.yaml"
 NAMESPACED_KINDS = ("Namespace", "ServiceAccount", "Role", "RoleBinding")
 StartOperator = Callable[..., OperatorProcess]
 Identity = Callable[..., Path]
+
+
+NO_KEYS = {"id": "AKIAIOSFODNN7EXAMPLE", "secret": "wrong"}  # what AWS's documentation calls its example
+
+
+@pytest.fixture
+def elsewhere_too(kube: KubeClient, tenant: Tenant) -> Iterator[Tenant]:
+    """One who works in another namespace, which the operator does not serve."""
+    other = Tenant(kube, f"{tenant.namespace}-2"[-63:].lstrip("-"))
+    kube.post("/api/v1/namespaces", {"metadata": {"name": other.namespace}})
+    yield other
+    kube.delete(path_of("v1", "namespaces", name=other.namespace))
 
 
 @pytest.fixture
@@ -116,22 +129,79 @@ def test_operator_of_one_namespace_needs_no_cluster_role_without_cluster_stores(
 
 
 def test_operator_of_one_namespace_leaves_the_others_alone(
-    tenant: Tenant, private_operator: StartOperator, kube: KubeClient
+    tenant: Tenant, private_operator: StartOperator, elsewhere_too: Tenant
 ) -> None:
-    other = Tenant(kube, f"{tenant.namespace}-2"[-63:].lstrip("-"))
-    kube.post("/api/v1/namespaces", {"metadata": {"name": other.namespace}})
-    try:
-        private_operator()
-        for one in (other, tenant):
-            one.create(store({"db": ONE}, controller="private"), external_secret("app", entry("v", "db")))
-        tenant.wait_synced("app")
-        tenant.delete("Secret", "app")
-        tenant.wait_values("app", {"v": ONE})
+    private_operator()
+    for one in (elsewhere_too, tenant):
+        one.create(store({"db": ONE}, controller="private"), external_secret("app", entry("v", "db")))
+    tenant.wait_synced("app")
+    tenant.delete("Secret", "app")
+    tenant.wait_values("app", {"v": ONE})
 
-        assert "status" not in other.get("SecretStore", "store")
-        assert other.find("Secret", "app") is None
-    finally:
-        kube.delete(path_of("v1", "namespaces", name=other.namespace))
+    assert "status" not in elsewhere_too.get("SecretStore", "store")
+    assert elsewhere_too.find("Secret", "app") is None
+
+
+def test_relabelled_namespace_is_let_in_though_nobody_watches_namespaces(
+    tenant: Tenant, private_operator: StartOperator, shared_store: str
+) -> None:
+    conditions = [{"namespaceSelector": {"matchLabels": {"team": "a"}}}]
+    tenant.create(
+        store({"db": ONE}, name=shared_store, cluster=True, controller="private", conditions=conditions),
+        external_secret("app", entry("v", "db"), store=cluster_store(shared_store), refreshInterval="0"),
+    )
+    private_operator()
+    tenant.wait_failed("app", "denied by spec.condition")
+    tenant.kube.patch(
+        path_of("v1", "namespaces", name=tenant.namespace), {"metadata": {"labels": {"team": "a"}}}
+    )
+
+    tenant.wait_values("app", {"v": ONE})
+
+
+def test_namespace_whose_labels_cannot_be_read_for_a_while_is_not_denied(
+    tenant: Tenant,
+    private_operator: StartOperator,
+    proxied_kubeconfig: Path,
+    api_proxy: ApiProxy,
+    shared_store: str,
+) -> None:
+    labels = {"kubernetes.io/metadata.name": tenant.namespace}
+    conditions = [{"namespaceSelector": {"matchLabels": labels}}]
+    fault = api_proxy.answer(503, resource="namespaces", verb="get")
+    tenant.create(
+        store({"db": ONE}, name=shared_store, cluster=True, controller="private", conditions=conditions),
+        external_secret("app", entry("v", "db"), store=cluster_store(shared_store)),
+    )
+    private_operator(kubeconfig=proxied_kubeconfig)
+    tenant.wait_failed("app")
+    told = tenant.told("app")
+    api_proxy.remove(fault)
+
+    tenant.wait_values("app", {"v": ONE})
+    assert "denied" not in told[2]
+
+
+def test_auth_secret_in_a_namespace_that_nobody_watches_is_read_again(
+    app: AWSTenant,
+    private_operator: StartOperator,
+    elsewhere_too: Tenant,
+    shared_store: str,
+) -> None:
+    remote = app.put("db", ONE)
+    good = app.keys()
+    elsewhere_too.create(secret("aws-keys", NO_KEYS))
+    auth = app.key_auth(namespace=elsewhere_too.namespace)
+    app.tenant.create(
+        app.store(name=shared_store, cluster=True, controller="private", auth=auth),
+        external_secret("app", entry("v", remote), store=cluster_store(shared_store)),
+    )
+    private_operator("--store-requeue-interval=1s")
+    app.tenant.wait_told(shared_store, "InvalidProviderConfig", kind="ClusterSecretStore")
+    elsewhere_too.edit("Secret", "aws-keys", {"data": good["data"]})
+
+    app.tenant.wait_told(shared_store, "Valid", kind="ClusterSecretStore")
+    app.tenant.wait_values("app", {"v": ONE})
 
 
 def test_restarted_watches_of_one_namespace_see_what_they_missed(

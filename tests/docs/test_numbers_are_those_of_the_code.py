@@ -9,7 +9,7 @@ from keyferry.api.admission import MAX_COMPARED_KEYS
 from keyferry.cli import probes, process
 from keyferry.core import backoff, desired
 from keyferry.planner import health, planner, session
-from keyferry.providers.aws import credentials, sdk, secrets_manager
+from keyferry.providers.aws import credentials, sdk, secrets_manager, settings
 from keyferry.reconcile import external_secret as reconciling
 from keyferry.reconcile import queue, resync, runner
 
@@ -38,7 +38,7 @@ OPERATIONS = [
 AWS = [
     f"of up to {secrets_manager.BATCH}.",
     f"At most {sdk.CALLS_PER_IDENTITY} calls at once per identity",
-    f"{sdk.CONNECT_TIMEOUT_S} s to connect, {sdk.READ_TIMEOUT_S} s for an answer",
+    f"{settings.CONNECT_TIMEOUT_S} s to connect, {settings.READ_TIMEOUT_S} s for an answer",
     f"({credentials.TOKEN_LIFETIME_S // 60} minutes, audience",
     f"{'ten' if credentials.EARLY.total_seconds() == 600 else '?'} minutes before its end",
     f"tries a batch again after {'an hour' if secrets_manager.NO_BATCH_S == 3600 else '?'}",
@@ -54,6 +54,7 @@ EXTERNAL_SECRET = [
 SECRET_STORE = [
     f"at most {planner._MOST_RETRIES}.",
     f"at most {planner._LONGEST_PAUSE_S:.0f} s.",
+    f"what was read is good for {planner.UNWATCHED_AGE_S:.0f} s",
     f"`retrySettings.maxRetries` | {len(session.DEFAULT_RETRIES)} |",
     f"{session.DEFAULT_RETRIES[0] * 1000:.0f}ms, then {session.DEFAULT_RETRIES[1] * 1000:.0f}ms",
 ]

@@ -6,11 +6,12 @@ Progress goes to standard error; standard output holds only what the command is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
+
+from keyferry.cli.told import told
 
 DATA = click.option(
     "--data",
@@ -39,7 +40,7 @@ def start(folder: Path) -> None:
     Returns when it is ready. DIR is made where it is missing and kept at the end; starting there again
     continues with its objects.
     """
-    with _told():
+    with _told("What had been started has been ended."):
         from keyferry.localcluster import LocalCluster, StreamProgress
 
         with LocalCluster.start(folder, progress=StreamProgress(sys.stderr)) as local:
@@ -57,7 +58,7 @@ def stop(folder: Path) -> None:
 
     Fine when nothing runs in DIR.
     """
-    with _told():
+    with _told("Parts of the control plane may still run: stop it again."):
         from keyferry.localcluster import detached
 
         stopped = detached.stop(folder)
@@ -85,22 +86,11 @@ def build() -> None:
 
 
 def _binaries() -> Path:
-    with _told():
+    with _told("The build has been ended; the next one goes on from there."):
         from keyferry.localcluster import StreamProgress, binaries
 
         return binaries.obtain(StreamProgress(sys.stderr))
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell failures as the command line does: the message, no traceback."""
-    from keyferry.errors import KeyferryError
-
-    try:
-        yield
-    except KeyferryError as error:
-        raise click.ClickException(str(error)) from error
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"the control plane needs the Python package {error.name}: install keyferry[local]"
-        ) from error
+def _told(interrupted: str) -> AbstractContextManager[None]:
+    return told(what="the control plane", extras="local", interrupted=f"Interrupted. {interrupted}")

@@ -8,8 +8,9 @@ the pauses between restarts would outlast the outage.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,18 @@ log = logging.getLogger(__name__)
 WATCH_SILENCE_S: Final = 240.0
 """Bookmarks come every minute, silent watches are renewed after 90 s and listed after 180 s."""
 QUEUE_WAIT_S: Final = 600.0
+
+
+Answer = Callable[[], tuple[int, str]]
+"""An answer that is short: its status and text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """An answer that may be long: sent piece by piece as it is made, no faster than it is read."""
+
+    make: Callable[[], AsyncGenerator[bytes, None]]
+    content_type: str = "text/plain"
 
 
 @dataclass(slots=True)
@@ -84,9 +97,7 @@ class Endpoints:
     def __init__(self) -> None:
         self._runners: list[web.AppRunner] = []
 
-    async def serve(
-        self, address: tuple[str, int] | None, routes: Mapping[str, Callable[[], tuple[int, str]]]
-    ) -> None:
+    async def serve(self, address: tuple[str, int] | None, routes: Mapping[str, Answer | Pieces]) -> None:
         """Serve GET on these paths; nothing where there is no address.
 
         Raises:
@@ -108,12 +119,29 @@ class Endpoints:
             await runner.cleanup()
 
 
-def _handler(
-    answer: Callable[[], tuple[int, str]],
-) -> Callable[[web.Request], web.coroutines.Coroutine[None, None, web.Response]]:  # type: ignore[name-defined]
-    async def handle(_: web.Request) -> web.Response:
+def _handler(answer: Answer | Pieces) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    return _in_pieces(answer) if isinstance(answer, Pieces) else _at_once(answer)
+
+
+def _at_once(answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(_: web.Request) -> web.StreamResponse:
         status, text = answer()
         return web.Response(status=status, text=text)
+
+    return handle
+
+
+def _in_pieces(pieces: Pieces) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": f"{pieces.content_type}; charset=utf-8"})
+        with contextlib.suppress(ConnectionError):  # whoever asked has gone
+            await response.prepare(request)
+            if request.method != "HEAD":
+                async with contextlib.aclosing(pieces.make()) as made:
+                    async for piece in made:
+                        await response.write(piece)
+            await response.write_eof()
+        return response
 
     return handle
 

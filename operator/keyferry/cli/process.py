@@ -11,6 +11,7 @@ import contextlib
 import functools
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -23,7 +24,7 @@ from keyferry import __version__, logs
 from keyferry.aio import TaskBag
 from keyferry.api import names
 from keyferry.cli.hardening import harden
-from keyferry.cli.probes import QUEUE_WAIT_S, WATCH_SILENCE_S, Endpoints, Health, told
+from keyferry.cli.probes import QUEUE_WAIT_S, WATCH_SILENCE_S, Endpoints, Health, Pieces, told
 from keyferry.clock import SystemClock
 from keyferry.core.addresses import AddressPolicy
 from keyferry.errors import KeyferryError, KubeError, KubeUnavailable
@@ -35,8 +36,8 @@ from keyferry.kube.listing import list_objects, served_plurals
 from keyferry.kube.pace import Pace
 from keyferry.kube.status import PLURALS
 from keyferry.kube.watch import SILENCE_S, Change, MetadataWatch, Watched
-from keyferry.planner.planner import Planner
-from keyferry.ports import AmbientIdentity
+from keyferry.planner.planner import UNWATCHED_AGE_S, Planner
+from keyferry.ports import AmbientIdentity, ObjectKey
 from keyferry.providers.registry import ProviderSettings, build_providers
 from keyferry.reconcile.books import Books
 from keyferry.reconcile.engine import Engine, Settings
@@ -186,6 +187,9 @@ class Process:
                 access,
                 recovered=lambda store: outage_ended(self.engine, store),
                 troubled=lambda store: outage_began(self.engine, store),
+                watched=self._is_watched,
+                # Who has stores checked more often wants to know sooner.
+                unwatched_age_s=min(UNWATCHED_AGE_S, 0.5 * (options.store_requeue_interval or math.inf)),
             ),
             # Events wait for a calm moment: nobody waits for them.
             events=EventRecorder(
@@ -195,7 +199,7 @@ class Process:
         )
 
     async def _serve(self) -> None:
-        from keyferry.cli.exposition import exposition
+        from keyferry.cli.exposition import CONTENT_TYPE, exposition
 
         health = self._health
         await self._endpoints.serve(
@@ -205,9 +209,8 @@ class Process:
                 "/readyz": lambda: told(health.waiting_for()),
             },
         )
-        await self._endpoints.serve(
-            self._options.metrics_addr, {"/metrics": lambda: (200, exposition(self.engine))}
-        )
+        text = Pieces(lambda: exposition(self.engine), CONTENT_TYPE)
+        await self._endpoints.serve(self._options.metrics_addr, {"/metrics": text})
 
     # -- start
 
@@ -216,16 +219,29 @@ class Process:
         self.engine.queue.restrict(Lane.STORE)
         self._runner.start()
         self._spawn(self.engine.events.run(), "events")
-        secrets = self._watch_metadata("secrets", self._observer.secret, self.engine.books.known_secrets)
-        self._watch_metadata("serviceaccounts", self._observer.service_account, lambda: ())
+        books = self.engine.books
+        secrets = self._watch_metadata(
+            "secrets", self._observer.secret, lambda: self._used("Secret").union(books.known_secrets())
+        )
+        self._watch_metadata(
+            "serviceaccounts", self._observer.service_account, lambda: self._used("ServiceAccount")
+        )
         if not self._options.namespace:
-            books = self.engine.books
             self._watch_metadata(
                 "namespaces", self._observer.namespace, lambda: [("", name) for name in books.namespaces]
             )
         await self._patiently(self._list_stores)
         self._spawn(self._open_gate(secrets), "open gate")
         self._spawn(self._resync.run(), "resync")
+
+    def _is_watched(self, need: ObjectKey) -> bool:
+        """Whether one of the watches of metadata tells of this object."""
+        namespace = self._options.namespace
+        return need.kind in {"Secret", "ServiceAccount"} and namespace in {"", need.namespace}
+
+    def _used(self, kind: str) -> set[tuple[str, str]]:
+        """Where the watched objects of a kind are that stores' identities were made from."""
+        return {(n.namespace, n.name) for n in self.engine.planner.needs(kind) if self._is_watched(n)}
 
     async def _until_stopped(self, work: Any) -> None:
         """Wait for the work's end, or for a signal, which cancels it."""

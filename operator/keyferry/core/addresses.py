@@ -7,6 +7,7 @@ again for what its name resolves to, right before the connection is made.
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -120,9 +121,21 @@ def _literal(host: str) -> IPAddress | None:
         return None
 
 
+_WRAPPING: Final = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "::/96",  # IPv4-compatible (RFC 4291)
+        "::ffff:0:0:0/96",  # translated (RFC 2765)
+        "64:ff9b::/96",  # NAT64 (RFC 6052)
+    )
+)
+"""Networks whose addresses end in an IPv4 address."""
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+
+
 def _unwrapped(address: IPAddress) -> IPAddress:
-    """The IPv4 address inside an IPv6 one that only wraps it: mapped, 6to4, Teredo, NAT64."""
-    if isinstance(address, ipaddress.IPv4Address):
+    """The IPv4 address inside an IPv6 one that only wraps it: mapped, compatible, 6to4, Teredo, SIIT, NAT64."""
+    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback or address.is_unspecified:
         return address
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
@@ -130,8 +143,14 @@ def _unwrapped(address: IPAddress) -> IPAddress:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if address in ipaddress.ip_network("64:ff9b::/96"):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    number = int(address)
+    if any(address in network for network in _WRAPPING):
+        return ipaddress.IPv4Address(number & 0xFFFFFFFF)
+    if address in _LOCAL_NAT64:
+        # For networks to divide (RFC 8215): in a /96 the IPv4 address is at the end, in the /48 itself
+        # it is around a byte of zeros (RFC 6052).
+        around = ((number >> 64) & 0xFFFF) << 16 | ((number >> 40) & 0xFFFF)
+        return ipaddress.IPv4Address((number & 0xFFFFFFFF) or around)
     return address
 
 
@@ -170,24 +189,43 @@ def addresses_of(provider: str, block: Any) -> list[tuple[str, str]]:
     return [(field, host) for field, host in found if host]
 
 
+_TEMPLATE: Final = re.compile(r"\{\{.*?(?:\}\}|\Z)", re.DOTALL)
+_MADE: Final = "\0"
+"""Stands where a template will make text."""
+_SCHEME: Final = re.compile(rf"[A-Za-z{_MADE}][A-Za-z0-9+.{_MADE}-]*")
+_END_OF_AUTHORITY: Final = re.compile(r"[/?#\\]")
+
+
 def host_of(address: str, field: str, *, templated: bool = False) -> str:
     """The host in a URL, or in an address without a scheme; empty where a template stands for it.
 
     Raises:
-        SpecError: it cannot be read.
+        SpecError: it cannot be read, or might be read in another way by somebody else.
     """
-    if templated and "{{" in address.partition("://")[2].partition("/")[0] + address[:2]:
+    unreadable = SpecError(f"{field} is not an address that can be read")
+    if _MADE in address:
+        raise unreadable
+    text = _TEMPLATE.sub(_MADE, address) if templated else address
+    scheme, separator, rest = text.partition("://")
+    if not separator or _END_OF_AUTHORITY.search(scheme):
+        # One further on belongs to a path or query.
+        scheme, separator, rest = "", "", text
+    elif _SCHEME.fullmatch(scheme) is None:
+        raise unreadable
+    authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
+    if _MADE in authority:
         return ""  # made by a template later, and checked then
+    if rest[len(authority) :].startswith("\\"):
+        raise unreadable  # some read it as a slash
+    if not separator and authority.endswith(":"):
+        raise unreadable  # a scheme without its slashes
     try:
-        parts = urlsplit(address if "://" in address else f"//{address}")
-        host = parts.hostname or ""
+        parts = urlsplit(f"//{authority}")
+        host, _ = parts.hostname, parts.port  # what follows a colon and is no port may be a host to others
     except ValueError:
-        raise SpecError(f"{field} is not an address that can be read") from None
+        raise unreadable from None
     if not host:
         raise SpecError(f"{field} names no host")
-    if "\\" in parts.netloc:
-        # Some read it as a slash: where the host ends would depend on who reads.
-        raise SpecError(f"{field} is not an address that can be read")
     return host
 
 

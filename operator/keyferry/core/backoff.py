@@ -1,7 +1,7 @@
 """When a failed object is tried again. The only place that decides about retries; errors carry the word.
 
 Failures that cost calls to a store never come more often than refreshInterval once an object has failed
-ten times: stores bill by the call.
+ten times: stores bill by the call. A conflict is one of them: the target is written after the store was read.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ def retry_delay(error: KeyferryError, failures: int, interval_s: float, spread: 
     """
     if error.retry.kind is RetryKind.ON_CHANGE:
         return None
-    if isinstance(error, KubeConflict):
-        return 0.0
-    free = isinstance(error, KubeError | NotReadyError)
+    free = isinstance(error, KubeError | NotReadyError) and not isinstance(error, KubeConflict)
     pause: float = min(LONGEST_FREE_S if free else LONGEST_S, FIRST_S * 2.0 ** min(failures - 1, 16))
     least = 0.0
     if error.retry.kind is RetryKind.AFTER and error.retry.seconds > 0:
@@ -49,6 +47,11 @@ def retry_delay(error: KeyferryError, failures: int, interval_s: float, spread: 
         least = pause = max(pause, interval_s if interval_s > 0 else DEFAULT_INTERVAL_S)
     # Spread so that not all come back at the same instant; never sooner than there is a bound.
     return pause * (1 + JITTER * spread) if least else pause * (1 - JITTER * spread)
+
+
+def status_delay(tries: int, spread: float) -> float:
+    """Seconds until a status is tried again that the API server has not taken `tries` times in a row."""
+    return min(LONGEST_FREE_S, FIRST_S * 2.0 ** min(tries - 1, 16)) * (1 - JITTER * spread)
 
 
 def refresh_delay(interval_s: float, spread: float) -> float:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from keyferry.api import names
 from keyferry.core.hashing import created_by_hash, data_hash, field_manager
 from keyferry.core.ownership import owned_fields
-from keyferry.errors import OwnershipError, RenderError
+from keyferry.errors import ON_CHANGE, KeyferryError, OwnershipError, RenderError
 from keyferry.secretdata import SecretData
 
 MAX_SECRET_BYTES: Final = 1024 * 1024
@@ -27,6 +27,13 @@ _KEEPS_FOREIGN_KEYS: Final = frozenset({"Merge", "CreateOrMerge"})
 
 class OwnedByAnotherError(OwnershipError):
     """Another ExternalSecret owns the target; both would write it for ever."""
+
+
+class ImmutableError(KeyferryError):
+    """The target is immutable and holds other data; only its deletion or an edit of the spec can help."""
+
+    reason = "TargetImmutable"
+    default_retry = ON_CHANGE
 
 
 class Action(enum.Enum):
@@ -132,6 +139,7 @@ def plan_write(owner: Owner, target: Target, existing: ExistingSecret | None, da
 
     Raises:
         OwnershipError: another ExternalSecret, or for policy Owner another controller, owns the Secret.
+        ImmutableError: it is immutable and holds other data, without that being what the spec asks for.
         RenderError: the data is larger than a Secret may be.
     """
     if target.creation_policy == "None":
@@ -146,9 +154,17 @@ def plan_write(owner: Owner, target: Target, existing: ExistingSecret | None, da
     if target.creation_policy in _KEEPS_FOREIGN_KEYS:
         kept = {key: value for key, value in existing.data.items() if key not in owned.data}
         wanted = SecretData({**kept, **data})
-    if existing.immutable:
-        # The API server refuses any change of data; metadata may still follow.
-        wanted = existing.data
+    if existing.immutable and dict(wanted) != dict(existing.data):
+        # Asked for by the spec, data that we wrote stays as it was and counts as right; metadata follows.
+        ours = existing.annotations.get(names.ANNOTATION_DATA_HASH) == data_hash(existing.data)
+        # Before the data is called somebody's: whose Secret it is decides first.
+        plan = _planned_update(owner, target, existing, existing.data)
+        if target.immutable and ours:
+            return plan
+        raise ImmutableError(
+            f'Secret "{owner.namespace}/{target.name}" is immutable and holds other data',
+            hint="Delete it, or use another spec.target.name",
+        )
     _check_size(wanted)
     return _planned_update(owner, target, existing, wanted)
 

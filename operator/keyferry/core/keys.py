@@ -63,7 +63,7 @@ def validate_keys(values: Mapping[str, V]) -> dict[str, V]:
     for key in values:
         if len(key.encode()) > MAX_KEY_BYTES or not all(map(_allowed, key)):
             raise RenderError(
-                f"invalid secret keys: {key[:80]!r} (allowed: letters, digits, '-', '_', '.', at most 253)",
-                hint="Use rewrite or conversionStrategy to change keys",
+                "invalid secret keys (TIP: use rewrite or conversionStrategy to change keys): "
+                f"{key[:80]!r} (allowed: letters, digits, '-', '_', '.', at most 253)"
             )
     return {key: value for key, value in values.items() if key}

@@ -130,7 +130,8 @@ def questions(spec: ExternalSecretSpec) -> list[Question]:
                 f"spec.dataFrom[{index}]: either extract, find, or sourceRef must be set to dataFrom"
             )
         own = source.source_ref.store_ref if source.source_ref is not None else None
-        where = f"spec.dataFrom[{index}].extract (key: {source.extract.key})"
+        key = one_line(source.extract.key, MAX_KEY_CHARS)
+        where = f"spec.dataFrom[{index}].extract (key: {key})"
         asked.append(Question(where, f"spec.dataFrom[{index}]", _store(spec, own, where), source.extract))
     for index, data in enumerate(spec.data):
         own = data.source_ref.store_ref if data.source_ref is not None else None

@@ -29,6 +29,7 @@ FAILED_FETCH = "could not get secret data from provider"
 FAILED_DELETE = "could not delete secret"
 FAILED_ORPHANED = "could not delete orphaned secrets"
 FAILED_UPDATE = "could not update secret"
+FAILED_IMMUTABLE = "could not update secret, target is immutable"
 FAILED_OWNERSHIP = "failed to take ownership of target secret"
 FAILED_OWNED = "target is owned by another ExternalSecret"
 
@@ -116,6 +117,12 @@ def is_ready(status: ExternalSecretStatus) -> bool:
     """Whether the status says that the target is as it should be."""
     ready = _ready(status)
     return ready is not None and ready.status == c.TRUE
+
+
+def is_told(status: ExternalSecretStatus) -> bool:
+    """Whether the status has an outcome to tell; a pause is none."""
+    ready = _ready(status)
+    return ready is not None and ready.reason != c.PAUSED
 
 
 def paused_status(before: ExternalSecretStatus, now: datetime) -> ExternalSecretStatus:

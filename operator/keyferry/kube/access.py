@@ -77,7 +77,9 @@ class KubeAccess:
     async def read_service_account(self, namespace: str, name: str) -> ServiceAccountObject:
         """See `ports.ClusterAccess.read_service_account`."""
         metadata = (await self._read("serviceaccounts", "ServiceAccount", namespace, name))["metadata"]
-        return ServiceAccountObject(metadata["uid"], metadata.get("annotations") or {})
+        return ServiceAccountObject(
+            metadata["uid"], metadata.get("annotations") or {}, metadata["resourceVersion"]
+        )
 
     async def _read(self, plural: str, kind: str, namespace: str, name: str) -> Mapping[str, Any]:
         try:

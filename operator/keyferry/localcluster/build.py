@@ -46,6 +46,8 @@ MEMORY_EACH_BYTES = int(1.25 * GIB)
 
 TAIL_LINES = 15
 TICK_S = 0.5
+GRACE_S = 10.0
+"""How long Go may take to end after an interrupt."""
 
 Builder = Callable[[Path, Progress], None]
 """Puts all programs into the folder that it is given, which exists and is empty."""
@@ -229,6 +231,7 @@ class _FamilyBuild:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            process_group=0,  # so that its compilers can be ended with it
         ) as process:
             try:
                 for line in _lines(process):
@@ -236,7 +239,7 @@ class _FamilyBuild:
                         on_line(line)
                     self._progress.update(show())
             except BaseException:
-                process.send_signal(signal.SIGINT)  # Go ends its compilers and removes its temporary files
+                _interrupt(process)
                 raise
         if process.returncode:
             raise LocalClusterError(
@@ -244,6 +247,17 @@ class _FamilyBuild:
                 hint="The end of what Go says:",
                 details=self._tail,
             )
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """End Go, which then removes its temporary files, and its compilers, which it would leave running."""
+    # Not there: they have ended by themselves.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _lines(process: subprocess.Popen[str]) -> Iterator[str | None]:

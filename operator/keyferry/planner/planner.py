@@ -2,7 +2,8 @@
 
 A *binding* is a store as one referent namespace sees it: which session it uses and which objects its
 identity was made from. Bindings are made once and kept until the store or one of those objects changes;
-two bindings with the same fingerprint share a session.
+where no watch tells of such a change, they are made anew when they are wanted and no longer young. Two
+bindings with the same fingerprint share a session.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 UNUSED_GRACE_S: Final = 10.0
 """How long a session outlives its last user."""
+UNWATCHED_AGE_S: Final = 30.0
+"""So long is a binding good of whose objects no watch would tell a change."""
 _LOOK_AGAIN_S: Final = 1.0
 """How often a session without users is looked at while somebody still waits for its answers."""
 _LONGEST_PAUSE_S: Final = 10.0
@@ -60,11 +63,16 @@ class Binding:
 
 @dataclass(slots=True)
 class _Bound:
-    """A binding being made or ready, for which spec, and the objects it was made from so far."""
+    """A binding being made or ready, for which spec, what it was made from so far, and since when.
+
+    Args:
+        needs: the objects read for it, with the version of each; empty while and where there is none.
+    """
 
     task: asyncio.Task[Binding]
     store: StoreView
-    needs: set[ObjectKey]
+    needs: dict[ObjectKey, str]
+    began: float
 
     @property
     def ready(self) -> bool:
@@ -78,23 +86,32 @@ class _Bound:
 
 
 class _Noting:
-    """Cluster access that notes what is read: before reading, so that no change in between is lost."""
+    """Cluster access that notes what is read: before reading, so that no change in between is lost.
 
-    def __init__(self, cluster: ClusterAccess, note: Callable[[ObjectKey], None]) -> None:
+    And after it the version, so that who is told of that version later knows that it is no change.
+    """
+
+    def __init__(self, cluster: ClusterAccess, note: Callable[[ObjectKey, str], None]) -> None:
         self._cluster = cluster
         self._note = note
 
     async def read_secret(self, namespace: str, name: str) -> SecretObject:
-        self._note(ObjectKey("Secret", namespace, name))
-        return await self._cluster.read_secret(namespace, name)
+        need = ObjectKey("Secret", namespace, name)
+        self._note(need, "")
+        found = await self._cluster.read_secret(namespace, name)
+        self._note(need, found.resource_version)
+        return found
 
     async def read_config_map(self, namespace: str, name: str) -> Mapping[str, str]:
-        self._note(ObjectKey("ConfigMap", namespace, name))
+        self._note(ObjectKey("ConfigMap", namespace, name), "")
         return await self._cluster.read_config_map(namespace, name)
 
     async def read_service_account(self, namespace: str, name: str) -> ServiceAccountObject:
-        self._note(ObjectKey("ServiceAccount", namespace, name))
-        return await self._cluster.read_service_account(namespace, name)
+        need = ObjectKey("ServiceAccount", namespace, name)
+        self._note(need, "")
+        found = await self._cluster.read_service_account(namespace, name)
+        self._note(need, found.resource_version)
+        return found
 
     async def request_token(
         self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
@@ -110,6 +127,8 @@ class Planner:
         cluster: what providers may read in the cluster.
         recovered: called with a store's key when its outage has ended.
         troubled: called with a store's key when an outage begins.
+        watched: whether `changed` is called when this object changes.
+        unwatched_age_s: so long is a binding good that was made from others.
     """
 
     def __init__(
@@ -118,11 +137,16 @@ class Planner:
         cluster: ClusterAccess,
         recovered: Callable[[ObjectKey], None],
         troubled: Callable[[ObjectKey], None] = lambda _: None,
+        *,
+        watched: Callable[[ObjectKey], bool] = lambda _: True,
+        unwatched_age_s: float = UNWATCHED_AGE_S,
     ) -> None:
         self._providers = providers
         self._cluster = cluster
         self._recovered = recovered
         self._troubled = troubled
+        self._watched = watched
+        self._unwatched_age_s = unwatched_age_s
         self._cache = AnswerCache()
         self._sessions: dict[str, StoreSession] = {}
         self._bindings: dict[BindingKey, _Bound] = {}
@@ -151,8 +175,12 @@ class Planner:
             self._unbind(key)
             bound = None
         if bound is None or bound.failed:
-            needs: set[ObjectKey] = set() if bound is None else bound.needs
+            needs: dict[ObjectKey, str] = {} if bound is None else bound.needs
             bound = self._begin(key, needs, provider, store)
+        elif bound.ready and self._is_old(bound):
+            old, bound = bound, self._begin(key, bound.needs, provider, store)
+            # Only then: most often it is the same identity, whose session stays in use without a gap.
+            bound.task.add_done_callback(lambda _: self._release(old.task, key))
         try:
             return await asyncio.shield(bound.task)
         except asyncio.CancelledError:
@@ -161,13 +189,20 @@ class Planner:
                 raise NotReadyError(f"the identity of {store.key} could not be read to the end") from None
             raise
 
-    def _begin(self, key: BindingKey, needs: set[ObjectKey], provider: Provider, store: StoreView) -> _Bound:
+    def _is_old(self, bound: _Bound) -> bool:
+        """Whether what it was made from may have changed, and nobody would have told."""
+        age_s = asyncio.get_running_loop().time() - bound.began
+        return age_s >= self._unwatched_age_s and not all(map(self._watched, bound.needs))
+
+    def _begin(
+        self, key: BindingKey, needs: dict[ObjectKey, str], provider: Provider, store: StoreView
+    ) -> _Bound:
         task = asyncio.get_running_loop().create_task(
             self._make(key, needs, provider, store), name=f"bind {key.store}"
         )
         self._making.add(task)
         task.add_done_callback(self._made)
-        bound = self._bindings[key] = _Bound(task, store, needs)
+        bound = self._bindings[key] = _Bound(task, store, needs, asyncio.get_running_loop().time())
         self._by_store.setdefault(key.store, set()).add(key)
         return bound
 
@@ -177,10 +212,10 @@ class Planner:
             task.exception()  # who waits for it gets it; who does not, asks again
 
     async def _make(
-        self, key: BindingKey, needs: set[ObjectKey], provider: Provider, store: StoreView
+        self, key: BindingKey, needs: dict[ObjectKey, str], provider: Provider, store: StoreView
     ) -> Binding:
-        def note(need: ObjectKey) -> None:
-            needs.add(need)
+        def note(need: ObjectKey, version: str) -> None:
+            needs[need] = version
             bound = self._bindings.get(key)
             if bound is not None and bound.needs is needs:  # else it was forgotten meanwhile
                 self._by_need.setdefault(need, set()).add(key)
@@ -223,9 +258,20 @@ class Planner:
         """Whether some identity was made from this object, or would be if it existed."""
         return need in self._by_need
 
-    def changed(self, need: ObjectKey) -> set[ObjectKey]:
-        """An auth object changed: forget the bindings made from it; the stores they belong to."""
-        keys = list(self._by_need.get(need, ()))
+    def needs(self, kind: str) -> list[ObjectKey]:
+        """All objects of a kind for which `uses` says yes."""
+        return [need for need in self._by_need if need.kind == kind]
+
+    def changed(self, need: ObjectKey, version: str = "") -> set[ObjectKey]:
+        """An auth object changed: forget the bindings made from it; the stores they belong to.
+
+        Args:
+            version: what it has now, which bindings made from that survive; empty if it is gone.
+        """
+        bindings = self._bindings
+        keys = [
+            key for key in self._by_need.get(need, ()) if not version or bindings[key].needs[need] != version
+        ]
         for key in keys:
             self._unbind(key)
         return {key.store for key in keys}

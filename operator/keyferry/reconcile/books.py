@@ -207,6 +207,15 @@ class Books:
     """Labels of the namespaces; empty where they are not watched."""
     dependents: Dependents = field(default_factory=Dependents)
 
+    def is_past(self, key: ObjectKey, metadata: Mapping[str, Any]) -> bool:
+        """Whether we know a later spec of the same object: read by us, ahead of the watch."""
+        record = self.external_secrets.get(key) or self.stores.get(key)
+        return (
+            record is not None
+            and record.uid == metadata["uid"]
+            and metadata.get("generation", 0) < record.generation
+        )
+
     def note_external_secret(self, key: ObjectKey, body: Mapping[str, Any]) -> bool:
         """Take over what a watch says of an ExternalSecret; whether there is anything to work on.
 

@@ -17,6 +17,7 @@ from keyferry.kube.events import EventRecorder
 from keyferry.planner.planner import Planner
 from keyferry.ports import Provider
 from keyferry.reconcile.books import Books
+from keyferry.reconcile.debts import Debts
 from keyferry.reconcile.queue import WorkQueue
 
 
@@ -56,5 +57,7 @@ class Engine:
     random: random.Random = field(default_factory=random.Random)
     heavy: ThreadDoor = field(default_factory=lambda: ThreadDoor("heavy", 2))
     """Where work goes that would hold the event loop: two threads, so that a hostile object delays its like."""
+    debts: Debts = field(default_factory=Debts)
+    """Statuses that could not be written."""
     store_settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever a store has been looked at."""

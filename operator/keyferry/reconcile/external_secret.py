@@ -24,7 +24,15 @@ from keyferry.api.external_secret import ExternalSecretSpec, ExternalSecretStatu
 from keyferry.api.model import decode
 from keyferry.core import summarize
 from keyferry.core.backoff import refresh_delay, restart_spread_s
-from keyferry.core.desired import Action, OwnedByAnotherError, Owner, SecretPlan, Target, plan_delete
+from keyferry.core.desired import (
+    Action,
+    ImmutableError,
+    OwnedByAnotherError,
+    Owner,
+    SecretPlan,
+    Target,
+    plan_delete,
+)
 from keyferry.core.due import Due, RefreshState, refresh_due
 from keyferry.core.sources import (
     Answered,
@@ -60,6 +68,7 @@ from keyferry.reconcile.finish import (
     is_as_known,
     record_event,
     retry_status,
+    schedule_retry,
     write_behind,
     write_pending,
 )
@@ -84,6 +93,8 @@ NEGATIVE_AGE_S: Final = 5.0
 """So old may a remembered "absent" or "denied" be when an object is tried again."""
 PERIODIC_AGE_S: Final = 0.5
 """So old may a value be at a periodic refresh: objects that are due together share a read."""
+CONFLICTS_TOLD: Final = 3
+"""So many conflicts in a row are no coincidence any more: something answers so each time."""
 MESSAGE_CREATED: Final = "secret created"
 MESSAGE_UPDATED: Final = "secret updated"
 MESSAGE_ORPHANED: Final = "secret deleted because it was orphaned"
@@ -115,8 +126,13 @@ class _StepError(Exception):
 def _step(what: str) -> Iterator[None]:
     try:
         yield
-    except (Unsettled, KubeConflict):
+    except asyncio.CancelledError as stopped:
+        stopped.add_note(what)  # it becomes the cause of the deadline's TimeoutError
         raise
+    except Unsettled:
+        raise
+    except ImmutableError as error:
+        raise _StepError(summarize.FAILED_IMMUTABLE, error) from error
     except OwnedByAnotherError as error:
         raise _StepError(summarize.FAILED_OWNED, error) from error
     except OwnershipError as error:
@@ -131,6 +147,8 @@ async def reconcile_external_secret(engine: Engine, claim: Claim) -> None:
     record = engine.books.external_secrets.get(key)
     if record is None or record.deleting:
         return  # owner references do what is left to do
+    if claim.lane is Lane.USER:
+        engine.debts.external_secrets.pop(key, None)  # what was refused may be accepted of what it is now
     if record.unwritten and await write_behind(engine, claim, record):
         return
     await _look(engine, claim, record)
@@ -175,7 +193,7 @@ def load(engine: Engine, key: ObjectKey, record: ExternalSecretRecord, owner: Ow
     """Decode and check; None where the object is not ours to serve.
 
     Raises:
-        SpecError: the spec cannot be used; names the field.
+        SpecError: the spec cannot be used, whatever stores and target hold; names the field.
     """
     try:
         spec = decode(record.spec, ExternalSecretSpec)
@@ -196,6 +214,9 @@ def load(engine: Engine, key: ObjectKey, record: ExternalSecretRecord, owner: Ow
     record.depends_on = tuple(needs)
     if not _is_ours(engine, needs[1:]):
         return None
+    # Before the target is even looked at: what we cannot make, another operator may have made.
+    check_available(spec)
+    check_policies(spec)
     interval = parse_go_duration(spec.refresh_interval or "1h")
     return Work(key, record, spec, record.read_status(), owner, target, interval)
 
@@ -221,16 +242,17 @@ async def _attempt(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
         async with asyncio.timeout(engine.settings.deadline_s):
             return await _sync(engine, work, claim)
     except _StepError as step:
+        if isinstance(step.error, KubeConflict) and work.record.failures + 1 < CONFLICTS_TOLD:
+            # Somebody writes the Secret at the same time: not a failure, look again.
+            work.record.failures += 1
+            schedule_retry(engine, work.key, work.record, step.error, work.interval)
+            return None
         return failed(step.what, step.error)
     except Unsettled:
         work.record.waiting = True
         engine.queue.schedule(work.key, engine.queue.now() + UNSETTLED_RETRY_S, Lane.RETRY)
-    except KubeConflict:
-        # Somebody writes the Secret at the same time: not a failure, look again.
-        engine.queue.schedule(work.key, engine.queue.now() + engine.random.random(), Lane.RETRY)
-    except TimeoutError:
-        error = TimedOut(f"no end after {engine.settings.deadline_s:.0f} s")
-        return failed(summarize.FAILED_FETCH, error)
+    except TimeoutError as late:
+        return _too_late(engine, work, late)
     except KeyferryError as error:
         return failed(summarize.FAILED_UPDATE, error)
     except Exception as error:
@@ -243,12 +265,25 @@ async def _attempt(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     return None
 
 
+def _too_late(engine: Engine, work: Work, late: TimeoutError) -> Outcome:
+    """The outcome where the deadline has passed: which step it was, who did not answer, what to do."""
+    what = next(iter(getattr(late.__cause__, "__notes__", ())), summarize.FAILED_FETCH)
+    within = f"within {engine.settings.deadline_s:.0f} s"
+    if what != summarize.FAILED_FETCH:
+        error = TimedOut(
+            f"the API server did not answer {within}", hint="Look at its load, and at the network between"
+        )
+        return failed(what, error)
+    stores = [str(need) for need in work.record.depends_on if need.kind != "Secret"]
+    error = TimedOut(
+        f"no complete answer from {', '.join(stores)} {within}",
+        hint="Look at the store's load, and at the network between",
+    )
+    return failed(what, error)
+
+
 async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     started = engine.clock.now()
-    with _step(summarize.FAILED_FETCH):
-        # Before the target is even looked at: what we cannot make, another operator may have made.
-        check_available(work.spec)
-        check_policies(work.spec)
     due = refresh_due(_refresh_state(work), started)
     with _step(summarize.FAILED_UPDATE):
         check = await check_target(engine, work.owner, work.target, work.record, work.status)

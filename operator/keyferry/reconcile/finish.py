@@ -13,11 +13,11 @@ import orjson
 
 from keyferry.api import conditions as c
 from keyferry.api.external_secret import ExternalSecretStatus
-from keyferry.core.backoff import DEFAULT_INTERVAL_S, refresh_delay, retry_delay
+from keyferry.core.backoff import DEFAULT_INTERVAL_S, refresh_delay, retry_delay, status_delay
 from keyferry.core.summarize import (
     Outcome,
     external_secret_status,
-    is_ready,
+    is_told,
     only_refresh_time_changed,
     refresh_time_is_stale,
 )
@@ -27,6 +27,7 @@ from keyferry.kube.status import object_path, write_status
 from keyferry.planner.health import Deferred
 from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord
+from keyferry.reconcile.debts import Debt
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.queue import Claim, Lane
 
@@ -45,17 +46,18 @@ async def finish(
     before = record.read_status()
     error = outcome.error
     record.waiting = error is not None
-    if isinstance(error, Deferred) and is_ready(before):
-        # Its turn has not come: what was true stays true.
+    deferred = isinstance(error, Deferred)
+    if error is not None and deferred and is_told(before):
+        # Its turn has not come: what was true stays true, and what was wrong is more than that.
         schedule_retry(engine, key, record, error, interval)
         return
     now = engine.clock.now()
     after = external_secret_status(before, outcome, record.generation, now)
-    if error is not None:
+    if error is None:
+        record.failures = 0
+    elif not deferred:
         record.failures += 1
         record.sync_errors += 1
-    else:
-        record.failures = 0
     if await _write_if_new(engine, key, record, before, after):
         _tell(engine, key, record, before, outcome)
     elif error is not None:
@@ -79,8 +81,8 @@ def _tell(
     old = next((condition for condition in before.conditions if condition.type == c.READY), None)
     if old is not None and (old.reason, old.message) == (outcome.reason, outcome.message):
         return
-    if outcome.error is not None:
-        engine.events.record(key, record.uid, WARNING, c.EVENT_UPDATE_FAILED, outcome.message)
+    if outcome.error is not None and not isinstance(outcome.error, Deferred):
+        engine.events.record(key, record.uid, WARNING, c.EVENT_UPDATE_FAILED, str(outcome.error))
         log.warning("sync failed: %s", outcome.message)
     else:
         log.debug("%s", outcome.message)
@@ -111,23 +113,39 @@ async def write_behind(engine: Engine, claim: Claim, record: ExternalSecretRecor
     await write_pending(engine, key, record)
     if claim.lane is not Lane.RETRY or record.resume_at <= now:
         return False
-    if record.unwritten:
-        engine.queue.schedule(key, _loop_time(engine, 1.0 + engine.random.random()), Lane.RETRY)
-    elif record.resume_at < math.inf:
+    if record.resume_at < math.inf:
         engine.queue.schedule(key, record.resume_at, Lane.RETRY if record.waiting else Lane.PERIODIC)
+    _schedule_status(engine, key, record)
     return True
 
 
 def retry_status(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
-    """At the end of a look: try soon to write the status that could not be written, and nothing else then."""
+    """At the end of a look: try later to write the status that could not be written, and nothing else then."""
     if record.unwritten:
-        record.resume_at = engine.queue.due_at(key) or math.inf
-        engine.queue.schedule(key, _loop_time(engine, 1.0 + engine.random.random()), Lane.RETRY)
+        due = engine.queue.due_at(key)
+        record.resume_at = math.inf if due is None else due
+        _schedule_status(engine, key, record)
+
+
+def _schedule_status(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
+    """Come back for the status alone, unless the object's own work is due before: the status goes with it."""
+    debt = engine.debts.external_secrets.get(key)
+    at = debt.not_before if debt is not None else engine.queue.now() + status_delay(1, engine.random.random())
+    if record.unwritten and at < record.resume_at:
+        engine.queue.schedule(key, at, Lane.RETRY)
+
+
+def _refused(engine: Engine, key: ObjectKey, error: KubeError) -> None:
+    debt = engine.debts.external_secrets.setdefault(key, Debt())
+    debt.refused(error, engine.queue.now(), engine.random.random())
 
 
 async def write_pending(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
-    """Write the status that waits to be written; what fails stays waiting."""
-    for _ in range(_STATUS_TRIES):
+    """Write the status that waits to be written, if it may be tried yet; what fails stays waiting."""
+    debts = engine.debts.external_secrets
+    if (debt := debts.get(key)) is not None and engine.queue.now() < debt.not_before:
+        return
+    for attempt in range(_STATUS_TRIES):
         pending = record.unwritten
         try:
             version = await write_status(
@@ -136,19 +154,22 @@ async def write_pending(engine: Engine, key: ObjectKey, record: ExternalSecretRe
         except KubeNotFound:
             forget(engine, key)
             return
-        except KubeConflict:
+        except KubeConflict as error:
             if not await _catch_up(engine, key, record):
                 return
+            if attempt == _STATUS_TRIES - 1:
+                _refused(engine, key, error)
         except KubeInvalid as error:
             # An object older than the schema's rules: no try will be taken, and the event has told.
-            log.warning("no status can be written: %s", error)
             record.unwritten = b""
+            _refused(engine, key, error)
             return
         except KubeError as error:
-            log.warning("the status could not be written: %s", error)
+            _refused(engine, key, error)
             return
         else:
             record.resource_version, record.status, record.unwritten = version, pending, b""
+            debts.pop(key, None)
             return
 
 
@@ -191,6 +212,7 @@ async def is_as_known(engine: Engine, key: ObjectKey, record: ExternalSecretReco
 def forget(engine: Engine, key: ObjectKey) -> None:
     """An object is gone: nothing of it stays."""
     engine.books.forget_external_secret(key)
+    engine.debts.external_secrets.pop(key, None)
     engine.queue.forget(key)
 
 
@@ -213,13 +235,23 @@ def schedule_retry(
     error: KeyferryError,
     interval: timedelta,
 ) -> None:
-    """Come back when the error's own word says so."""
+    """Come back when the error's own word says so.
+
+    Args:
+        interval: 0 where the object is not refreshed, or where its own spec is all that is wrong.
+    """
     interval_s = interval.total_seconds() or DEFAULT_INTERVAL_S
-    delay = retry_delay(error, max(record.failures, 1), interval_s, engine.random.random())
-    if delay is None:
-        engine.queue.unschedule(key)
-    else:
+    # Who was not asked at all has not failed once more: no patience is lost by waiting.
+    failures = 1 if isinstance(error, Deferred) else max(record.failures, 1)
+    delay = retry_delay(error, failures, interval_s, engine.random.random())
+    if delay is not None:
         engine.queue.schedule(key, _loop_time(engine, delay), Lane.RETRY)
+    elif interval > timedelta(0):
+        # A change may mend it, and nobody tells of a change at the store: the refresh finds it.
+        delay = refresh_delay(interval_s, engine.random.random())
+        engine.queue.schedule(key, _loop_time(engine, delay), Lane.PERIODIC)
+    else:
+        engine.queue.unschedule(key)
 
 
 def _loop_time(engine: Engine, delay_s: float) -> float:

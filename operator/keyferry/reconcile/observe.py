@@ -30,10 +30,17 @@ class Observer:
         """Everything there is of a kind has been told; what a later list brings has come up since."""
         self._listed = self._listed or kind == names.EXTERNAL_SECRET
 
-    def resource(self, kind: str, change: Change, body: Mapping[str, Any]) -> None:
-        """An event about one of our kinds."""
+    def resource(self, kind: str, change: Change, body: Mapping[str, Any], *, read: bool = False) -> None:
+        """An event about one of our kinds.
+
+        Args:
+            read: the body was just read; else an event may tell of what is over.
+        """
         metadata = body["metadata"]
         key = ObjectKey(kind, metadata.get("namespace", ""), metadata["name"])
+        late = change is Change.SET and not read and self._engine.books.is_past(key, metadata)
+        if late:
+            return
         if kind == names.EXTERNAL_SECRET:
             self._external_secret(key, change, body)
         else:
@@ -72,26 +79,28 @@ class Observer:
         engine, place = self._engine, (meta.namespace, meta.name)
         key = ObjectKey("Secret", *place)
         auth = engine.planner.uses(key)
-        before = engine.books.secrets.get(place)
         if change is Change.GONE:
             engine.books.forget_secret(place)
             self._wake(key)
         elif engine.books.note_secret(meta, auth=auth):
             self._wake(key)
-        if auth and (
-            change is Change.GONE or before is None or before.resource_version != meta.resource_version
-        ):
-            self.auth_changed(key)
+        if auth:
+            self.auth_changed(key, change, meta)
 
     def service_account(self, change: Change, meta: ObjectMeta) -> None:
         """A ServiceAccount's metadata: its role annotation may have changed."""
         key = ObjectKey("ServiceAccount", meta.namespace, meta.name)
-        if change is not Change.LISTED and self._engine.planner.uses(key):
-            self.auth_changed(key)
+        if self._engine.planner.uses(key):
+            self.auth_changed(key, change, meta)
 
-    def auth_changed(self, need: ObjectKey) -> None:
-        """What an identity was made from changed: validate its stores again, and look at all that use them."""
-        for store in self._engine.planner.changed(need):
+    def auth_changed(self, need: ObjectKey, change: Change, meta: ObjectMeta) -> None:
+        """What an identity was made from may have changed.
+
+        If it has, its stores are validated again, and who failed by them is looked at. A list tells of
+        what changed in a gap of the watch, and of all that did not.
+        """
+        version = "" if change is Change.GONE else meta.resource_version
+        for store in self._engine.planner.changed(need, version):
             self._engine.queue.add(store, Lane.STORE)
             wake(self._engine, store)
 
@@ -104,10 +113,12 @@ class Observer:
             return
         labels = meta.labels or {}
         books.namespaces[meta.name] = labels
-        if before is None or before == labels:
+        if before == labels:
             return
         for key in books.by_namespace.get(meta.name, ()):
             record = books.external_secrets[key]
+            if before is None and not record.waiting:
+                continue  # it got along without; at the start these are all
             if any(need.kind == names.CLUSTER_SECRET_STORE for need in record.depends_on):
                 self._engine.queue.add(key, Lane.EVENT)
 

@@ -113,7 +113,7 @@ async def reread(engine: Engine, observer: Observer, key: ObjectKey) -> bool:
         gone = {"metadata": {"namespace": key.namespace, "name": key.name}}
         observer.resource(key.kind, Change.GONE, gone)
         return False
-    observer.resource(key.kind, Change.SET, body)
+    observer.resource(key.kind, Change.SET, body, read=True)
     return True
 
 

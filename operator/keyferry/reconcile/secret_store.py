@@ -7,6 +7,7 @@ import logging
 from typing import Final
 
 import msgspec
+import orjson
 
 from keyferry.api import names
 from keyferry.core import summarize
@@ -18,14 +19,16 @@ from keyferry.errors import (
     KeyferryError,
     KubeConflict,
     KubeError,
+    KubeInvalid,
     KubeNotFound,
     SpecError,
     TimedOut,
 )
 from keyferry.kube.events import NORMAL, WARNING
-from keyferry.kube.status import write_status
+from keyferry.kube.status import object_path, write_status
 from keyferry.ports import ObjectKey, Verdict
 from keyferry.reconcile.books import StoreRecord
+from keyferry.reconcile.debts import StoreDebt
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.stores import check_store, unavailable_provider
@@ -33,13 +36,24 @@ from keyferry.reconcile.stores import check_store, unavailable_provider
 log = logging.getLogger(__name__)
 
 VALIDATION_DEADLINE_S: Final = 30.0
+_STATUS_TRIES: Final = 3
 
 
 async def reconcile_store(engine: Engine, claim: Claim) -> None:
-    """Validate one store, write its status if that is news, and come back after its interval."""
+    """Validate one store, write its status if that is news, and come back after its interval.
+
+    A status that was not taken comes back in lane `RETRY`, to be written and for nothing else.
+    """
     key = claim.key
     record = engine.books.stores.get(key)
     if record is None:
+        return
+    debt = engine.debts.stores.get(key)
+    if debt is not None and debt.record is not record:
+        del engine.debts.stores[key]  # of yesterday's spec
+    elif debt is not None and claim.lane is Lane.RETRY:
+        if await _write_owed(engine, key, record, debt):
+            _come_back(engine, key, debt.resume_at)
         return
     record.ours = _is_ours(engine, key, record)
     if record.ours:
@@ -125,39 +139,88 @@ async def _validate(engine: Engine, key: ObjectKey, record: StoreRecord) -> tupl
 async def _write(
     engine: Engine, key: ObjectKey, record: StoreRecord, outcome: StoreOutcome, capabilities: str
 ) -> bool:
-    """Write the status if it is news; False where the store has gone, or the write is to be tried again."""
-    before = record.read_status()
+    """Write the status if it is news; False where the store is gone or another one now."""
+    debt = engine.debts.stores.get(key)
+    owed = debt.status if debt is not None else None
+    before = record.read_status() if owed is None else owed
     after = store_status(before, outcome, capabilities, record.generation, engine.clock.now())
-    if after == before:
+    if after == before and owed is None:
         log.debug("validated again: nothing new")
         return True
-    status = msgspec.json.encode(after)
+    debt = debt or StoreDebt(record=record)
+    debt.status, debt.outcome = after, outcome
+    return await _write_owed(engine, key, record, debt)
+
+
+async def _write_owed(engine: Engine, key: ObjectKey, record: StoreRecord, debt: StoreDebt) -> bool:
+    """Write a status, if it may be tried yet; what fails stays owed. False as `_write`."""
+    if engine.queue.now() < debt.not_before or debt.status is None:
+        return True
+    status = msgspec.json.encode(debt.status)
+    for attempt in range(_STATUS_TRIES):
+        try:
+            version = await write_status(
+                engine.api, key, record.resource_version, record.uid, msgspec.Raw(status)
+            )
+        except KubeNotFound:
+            forget_store(engine, key)
+            return False
+        except KubeConflict as error:
+            if not await _catch_up(engine, key, record):
+                return False
+            if attempt == _STATUS_TRIES - 1:
+                _refused(engine, key, debt, error)
+        except KubeInvalid as error:
+            # A store older than the schema's rules: no try will be taken.
+            debt.status = None
+            _refused(engine, key, debt, error)
+            break
+        except KubeError as error:
+            _refused(engine, key, debt, error)
+            break
+        else:
+            record.resource_version, record.status = version, status
+            engine.debts.stores.pop(key, None)
+            _tell(engine, key, record, debt.outcome)
+            break
+    return True
+
+
+def _refused(engine: Engine, key: ObjectKey, debt: StoreDebt, error: KubeError) -> None:
+    debt.refused(error, engine.queue.now(), engine.random.random())
+    engine.debts.stores[key] = debt
+
+
+async def _catch_up(engine: Engine, key: ObjectKey, record: StoreRecord) -> bool:
+    """After a conflict: take over the store as it is now. Whether the verdict still speaks of it."""
     try:
-        version = await write_status(
-            engine.api, key, record.resource_version, record.uid, msgspec.Raw(status)
-        )
+        body = orjson.loads(await engine.api.request("GET", object_path(key)))
     except KubeNotFound:
         forget_store(engine, key)
         return False
-    except KubeConflict:
-        engine.queue.schedule(key, engine.queue.now() + 0.2, Lane.STORE)
-        return False
-    except KubeError as error:
-        log.warning("the store's status could not be written: %s", error)
-        engine.queue.schedule(key, engine.queue.now() + 2.0, Lane.STORE)
-        return False
-    record.resource_version, record.status = version, status
+    except KubeError:
+        return True
+    if engine.books.note_store(key, body):
+        # Ahead of its watch, and the same as when the watch tells.
+        engine.planner.drop(key)
+        engine.queue.add(key, Lane.STORE)
+    return engine.books.stores.get(key) is record
+
+
+def _tell(engine: Engine, key: ObjectKey, record: StoreRecord, outcome: StoreOutcome | None) -> None:
+    if outcome is None:
+        return
     type_ = NORMAL if outcome.ready else WARNING
     if key.namespace or not engine.settings.namespace:
         # Events about cluster-scoped objects are kept in the namespace "default", which is not ours then.
         engine.events.record(key, record.uid, type_, outcome.reason, outcome.message)
     log.log(logging.INFO if outcome.ready else logging.WARNING, "%s", outcome.message)
-    return True
 
 
 def forget_store(engine: Engine, key: ObjectKey) -> None:
     """A store is gone: its sessions end, and those who use it learn it."""
     engine.books.stores.pop(key, None)
+    engine.debts.stores.pop(key, None)
     engine.queue.forget(key)
     engine.planner.drop(key)
     wake(engine, key)
@@ -169,7 +232,17 @@ def _schedule(engine: Engine, key: ObjectKey, record: StoreRecord, outcome: Stor
     if outcome.error is not None:
         delay = retry_delay(outcome.error, record.failures, interval_s, engine.random.random())
         delay = interval_s if delay is None else min(delay, interval_s)
-    engine.queue.schedule(key, engine.queue.now() + (delay or 0.0), Lane.STORE)
+    _come_back(engine, key, engine.queue.now() + (delay or 0.0))
+
+
+def _come_back(engine: Engine, key: ObjectKey, at: float) -> None:
+    """Validate at this time; before, where a status is owed, come back for that alone."""
+    debt = engine.debts.stores.get(key)
+    if debt is not None and debt.status is not None and debt.not_before < at:
+        debt.resume_at = at
+        engine.queue.schedule(key, debt.not_before, Lane.RETRY)
+    else:
+        engine.queue.schedule(key, at, Lane.STORE)
 
 
 def _interval_s(engine: Engine, record: StoreRecord) -> float:

@@ -10,7 +10,15 @@ import orjson
 from keyferry.api import names
 from keyferry.api.external_secret import SecretStoreRef
 from keyferry.core.stores import check_namespace, check_references
-from keyferry.errors import KubeError, KubeNotFound, NotAvailableError, NotReadyError, SpecError
+from keyferry.errors import (
+    BACKOFF,
+    ForbiddenError,
+    KubeForbidden,
+    KubeNotFound,
+    NotAvailableError,
+    NotReadyError,
+    SpecError,
+)
 from keyferry.kube.status import object_path
 from keyferry.planner.planner import Binding
 from keyferry.ports import ObjectKey, Provider, StoreView
@@ -63,8 +71,7 @@ async def use_store(engine: Engine, ref: SecretStoreRef, namespace: str) -> Stor
     if provider is None:
         raise unavailable_provider(record.view.provider)
     if record.view.cluster_scoped:
-        labels = await _namespace_labels(engine, record, namespace)
-        check_namespace(record.view.spec, key.name, namespace, labels)
+        await _check_namespace(engine, record.view, namespace)
     if engine.settings.flood_gate:
         _check_ready(engine, key, record)
     else:
@@ -113,17 +120,35 @@ def _check_ready(engine: Engine, key: ObjectKey, record: StoreRecord) -> None:
     if ready is None:
         raise Unsettled(f"{key} has not been validated yet")
     if not ready:
-        raise NotReadyError(f"{key} is not ready: {cause}")
+        raise NotReadyError(f'{key.kind} "{key.name}" is not ready: {cause}')
 
 
-async def _namespace_labels(engine: Engine, record: StoreRecord, namespace: str) -> Mapping[str, str] | None:
-    """The namespace's labels, read only where a condition asks for them and no watch has told."""
-    labels = engine.books.namespaces.get(namespace)
-    if labels is not None or record.view is None:
-        return labels
-    if all(condition.namespace_selector is None for condition in record.view.spec.conditions):
-        return None
+async def _check_namespace(engine: Engine, store: StoreView, namespace: str) -> None:
+    """Check that a store's conditions let the namespace in.
+
+    Raises:
+        ForbiddenError: they do not.
+        SpecError: they cannot be read.
+        KubeError: the API server cannot be asked for the namespace's labels: no answer is no denial.
+    """
+    by_label = any(condition.namespace_selector is not None for condition in store.spec.conditions)
+    labels = await _namespace_labels(engine, namespace) if by_label else None
     try:
-        return await engine.access.read_namespace_labels(namespace)
-    except KubeError:
-        return None
+        check_namespace(store.spec, store.key.name, namespace, labels)
+    except ForbiddenError as error:
+        if by_label and engine.settings.namespace:
+            error.retry = BACKOFF  # namespaces are not watched then: nobody tells of new labels
+        raise
+
+
+async def _namespace_labels(engine: Engine, namespace: str) -> Mapping[str, str] | None:
+    """The namespace's labels, read only where no watch has told; None where there are none to be had."""
+    watched = engine.books.namespaces
+    if (labels := watched.get(namespace)) is not None:
+        return labels
+    try:
+        labels = await engine.access.read_namespace_labels(namespace)
+    except (KubeNotFound, KubeForbidden):
+        labels = None
+    # What the watch has told meanwhile it goes on to tell of; what was read, it does not.
+    return watched.get(namespace, labels)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import aiohttp
 import pytest
 
-from keyferry.cli.probes import Endpoints, Health, told
+from keyferry.cli.probes import Endpoints, Health, Pieces, told
 from keyferry.testing.clock import FakeClock
 
 
@@ -133,6 +134,58 @@ async def test_pages_tell_how_it_is_at_each_request(endpoints, free) -> None:
         assert 404 == (await get("/metrics"))[0]
         async with session.post("/healthz") as response:
             assert 405 == response.status
+
+
+async def test_long_page_comes_piece_by_piece_and_no_faster_than_it_is_read(endpoints, free) -> None:
+    """A reader who does not read has at most what buffers on the way hold, and nobody else waits for it."""
+    made = 0
+
+    async def make():
+        nonlocal made
+        for _ in range(400):
+            made += 1
+            yield b"x" * 100_000
+
+    text = Pieces(make, "text/plain; version=0.0.4")
+    await endpoints.serve(free, {"/metrics": text, "/readyz": lambda: told([])})
+
+    async with aiohttp.ClientSession("http://{}:{}".format(*free), read_bufsize=1024) as session:
+        async with session.get("/metrics") as slow:
+            assert "text/plain; version=0.0.4; charset=utf-8" == slow.headers["Content-Type"]
+            async with session.get("/readyz") as quick:
+                assert 200 == quick.status
+            held = made
+            rest = await slow.content.read(50_000)
+            async for chunk in slow.content.iter_any():
+                rest += chunk
+        async with session.head("/metrics") as head:
+            assert (200, 400) == (head.status, made)
+
+    assert 40_000_000 == len(rest)
+    assert held < 200
+
+
+async def test_reader_who_goes_away_in_the_midst_of_a_page_is_no_trouble(endpoints, free, caplog) -> None:
+    ended = asyncio.Event()
+
+    async def make():
+        try:
+            while True:
+                yield b"x" * 100_000
+        finally:
+            ended.set()
+
+    await endpoints.serve(free, {"/metrics": Pieces(make), "/readyz": lambda: told([])})
+    async with aiohttp.ClientSession("http://{}:{}".format(*free)) as session:
+        response = await session.get("/metrics")
+        await response.content.read(10)
+        response.close()
+
+        async with asyncio.timeout(10):
+            await ended.wait()
+        async with session.get("/readyz") as quick:
+            assert 200 == quick.status
+    assert [] == caplog.records
 
 
 async def test_address_that_is_taken_is_an_error_and_all_can_still_be_closed(endpoints) -> None:

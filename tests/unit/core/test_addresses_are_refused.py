@@ -18,10 +18,13 @@ FORBIDDEN = [
     "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "metadata", "metadata.google.internal", "metadata.google.internal.",
     "Metadata.Google.Internal", "instance-data", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "[::ffff:a9fe:a9fe]", "64:ff9b::a9fe:a9fe",
     "2002:7f00:1::", "2002:a9fe:a9fe::1", "224.0.0.1", "255.255.255.255", "ff02::1",
+    "::127.0.0.1", "::a9fe:a9fe", "::ffff:0:127.0.0.1", "[::ffff:0:a9fe:a9fe]", "64:ff9b:1::7f00:1", "64:ff9b:1:ffff::a9fe:a9fe",
+    "64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:7f00:0:100::", "64:ff9b:1::",
 ]  # fmt: skip
 TEREDO_OF_LOOPBACK = "2001:0:4136:e378:8000:63bf:80ff:fffe"
 ALLOWED = ["vault.example.com", "10.0.0.1", "192.168.1.1", "172.16.0.1", "8.8.8.8", "2001:db8::1", "fd12:3456::1", "localhost.example.com",
-           "metadata.example.com", "notlocalhost", "64:ff9b::808:808", "127.0.0.1.example.com", ""]  # fmt: skip
+           "metadata.example.com", "notlocalhost", "64:ff9b::808:808", "127.0.0.1.example.com", "",
+           "::8.8.8.8", "::2", "::ffff:0:8.8.8.8", "64:ff9b:1::808:808", "64:ff9b:1:808:8:800::", "64:ff9b:2::7f00:1"]  # fmt: skip
 
 
 @pytest.mark.parametrize("host", [*FORBIDDEN, TEREDO_OF_LOOPBACK])
@@ -45,6 +48,7 @@ def test_other_hosts_pass(host):
         ("127.0.0.0/8", "127.0.0.2"),
         ("127.0.0.1/8", "127.0.0.2"),
         ("127.0.0.0/8", "::ffff:127.0.0.1"),
+        ("127.0.0.0/8", "::127.0.0.1"),
         ("::1", "[::1]"),
         ("Localhost.", "localhost"),
         ("169.254.169.254", "169.254.169.254"),
@@ -62,6 +66,7 @@ def test_owner_of_the_platform_may_allow_it(allowed, host):
         ("127.0.0.1", "localhost"),
         ("localhost", "127.0.0.1"),
         ("::1", "127.0.0.1"),
+        ("::1", "::127.0.0.1"),
         ("0.0.0.0/0", "::1"),
     ],
 )
@@ -105,6 +110,11 @@ def test_name_that_is_allowed_may_resolve_to_anything():
         ("https://HOST/", "host"),
         ("http://{{a}}@169.254.169.254/", "169.254.169.254"),
         ("{{a}}@127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1/?next=http://example.com", "127.0.0.1"),
+        ("127.0.0.1#://example.com", "127.0.0.1"),
+        ("https://127.0.0.1?x@example.com", "127.0.0.1"),
+        ("https://host:/", "host"),
+        ("[::1]:8200", "::1"),
     ],
 )
 def test_host_of_an_address_is_read(address, host):
@@ -119,6 +129,15 @@ def test_host_of_an_address_is_read(address, host):
         ("{{ .url }}", ""),
         ("https://example.com/{{ .remoteRef.key }}", "example.com"),
         ("https://example.com/?q={{ .remoteRef.key }}", "example.com"),
+        ("http://127.0.0.1?{{ .remoteRef.key }}", "127.0.0.1"),
+        ("http://127.0.0.1#{{x}}", "127.0.0.1"),
+        ("127.0.0.1?{{x}}", "127.0.0.1"),
+        ("{{x}}://127.0.0.1/", "127.0.0.1"),
+        ("http{{ if .tls }}s{{ end }}://127.0.0.1:8080/{{x}}", "127.0.0.1"),
+        ('{{ "http://" }}127.0.0.1', ""),
+        ("{{ .url }}/x?y=http://example.com", ""),
+        ("http://127.0.0.1{{x}}/", ""),
+        ("http://{{ .never.closed /", ""),
     ],
 )
 def test_host_that_a_template_makes_is_not_known_yet(address, host):
@@ -137,10 +156,25 @@ def test_host_that_a_template_makes_is_not_known_yet(address, host):
         "//host/x",
         "https://good.example.com\\@127.0.0.1/",
         "https://127.0.0.1\\.example.com/",
+        "http:127.0.0.1",
+        "http:/127.0.0.1",
+        "http:\\\\127.0.0.1",
+        "http:2130706433",
+        "https://host:http/",
+        "://127.0.0.1",
+        "http ://127.0.0.1",
+        "http://127.0.0.1\0/",
     ],
 )
-def test_address_that_cannot_be_read_is_refused_by_field(address):
+@pytest.mark.parametrize("templated", [False, True], ids=["text", "template"])
+def test_address_that_cannot_be_read_is_refused_by_field(address, templated):
     with pytest.raises(SpecError, match=r"^spec\.x "):
+        host_of(address, "spec.x", templated=templated)
+
+
+@pytest.mark.parametrize("address", ["{{x}}://127.0.0.1/", "{{x}}:127.0.0.1"])
+def test_braces_are_no_scheme_where_there_are_no_templates(address):
+    with pytest.raises(SpecError):
         host_of(address, "spec.x")
 
 

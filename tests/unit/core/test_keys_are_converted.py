@@ -105,7 +105,8 @@ def test_invalid_key_is_refused_by_name(key):
     with pytest.raises(RenderError) as caught:
         validate_keys({"fine": b"hunter2", key: b"hunter2"})
 
-    assert repr(key[:80]) in caught.value.message
+    tip = "invalid secret keys (TIP: use rewrite or conversionStrategy to change keys)"
+    assert caught.value.message.startswith(f"{tip}: {key[:80]!r} (allowed: ")
     assert "hunter2" not in str(caught.value)
 
 

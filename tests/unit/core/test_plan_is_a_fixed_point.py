@@ -13,13 +13,14 @@ from keyferry.api import names
 from keyferry.core.desired import (
     Action,
     ExistingSecret,
+    ImmutableError,
     Owner,
     Target,
     is_intact,
     plan_metadata,
     plan_write,
 )
-from keyferry.core.hashing import field_manager
+from keyferry.core.hashing import data_hash, field_manager
 from keyferry.errors import OwnershipError
 from keyferry.secretdata import SecretData
 
@@ -129,7 +130,7 @@ def _applied(plan):
 def test_second_plan_is_to_write_nothing(owner, target, existing, data):
     try:
         plan = plan_write(owner, target, existing, data)
-    except OwnershipError:
+    except (OwnershipError, ImmutableError):
         return
     if plan.action not in (Action.CREATE, Action.UPDATE):
         assert plan.action is Action.NOTHING or (existing is None and target.creation_policy == "Merge")
@@ -145,7 +146,7 @@ def test_second_plan_is_to_write_nothing(owner, target, existing, data):
 def test_nothing_of_others_is_lost(owner, target, existing, data):
     try:
         plan = plan_write(owner, target, existing, data)
-    except OwnershipError:
+    except (OwnershipError, ImmutableError):
         return
     assume(plan.action is Action.UPDATE)
     data_ours, labels_ours, annotations_ours = _names_of(existing, OURS)
@@ -162,7 +163,7 @@ def test_nothing_of_others_is_lost(owner, target, existing, data):
 def test_at_most_one_controller_is_asked_for(owner, target, existing, data):
     try:
         plan = plan_write(owner, target, existing, data)
-    except OwnershipError:
+    except (OwnershipError, ImmutableError):
         return
 
     assert sum(bool(reference.get("controller")) for reference in plan.owner_references) <= 1
@@ -172,7 +173,21 @@ def test_at_most_one_controller_is_asked_for(owner, target, existing, data):
 def test_immutable_data_is_never_touched(owner, target, existing, data):
     try:
         plan = plan_write(owner, target, existing, data)
-    except OwnershipError:
+    except (OwnershipError, ImmutableError):
         return
 
     assert plan.action is Action.NOTHING or (plan.data == existing.data and plan.immutable)
+
+
+@given(OWNERS, TARGETS, _existing(immutable=st.just(True)), DATA)
+def test_hash_is_never_written_on_immutable_data_of_others(owner, target, existing, data):
+    """Where the plan stands, the data is what was asked for, or was ours before."""
+    try:
+        plan = plan_write(owner, target, existing, data)
+    except (OwnershipError, ImmutableError):
+        return
+    assume(plan.action is Action.UPDATE)
+    keeps = {} if target.creation_policy in ("Owner", "Orphan") else dict(existing.data)
+
+    noted = existing.annotations.get(names.ANNOTATION_DATA_HASH)
+    assert noted == data_hash(existing.data) or {**keeps, **data}.items() >= dict(existing.data).items()

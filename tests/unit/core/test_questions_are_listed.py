@@ -48,6 +48,15 @@ def test_long_key_does_not_push_the_cause_out_of_the_message(spec):
     assert question.remote.key == "k\n" + "x" * 2000
 
 
+def test_long_key_of_an_extract_does_not_push_the_cause_out_of_the_message(spec):
+    (question,) = questions(spec(dataFrom=[{"extract": {"key": "k\n" + "x" * 2000}}]))
+
+    assert (len(question.where), question.where.isprintable()) == (
+        len("spec.dataFrom[0].extract (key: )") + 300,
+        True,
+    )
+
+
 def test_spec_without_entries_asks_nothing(spec):
     assert questions(spec()) == []
 

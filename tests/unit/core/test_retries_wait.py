@@ -11,6 +11,7 @@ from keyferry.core.backoff import (
     refresh_delay,
     restart_spread_s,
     retry_delay,
+    status_delay,
 )
 from keyferry.errors import (
     BACKOFF,
@@ -29,7 +30,14 @@ from keyferry.errors import (
 )
 
 HOUR = 3600.0
-PAID = [AccessDenied("x"), RateLimited("x"), Unavailable("x"), RenderError("x"), InternalError("x")]
+PAID = [
+    AccessDenied("x"),
+    RateLimited("x"),
+    Unavailable("x"),
+    RenderError("x"),
+    InternalError("x"),
+    KubeConflict("x"),  # over the target, which is written after the store was read
+]
 FREE = [NotReadyError("x"), KubeUnavailable("x", status=503)]
 SPREADS = st.floats(0, 1)
 FAILURES = st.integers(1, 10_000)
@@ -39,10 +47,6 @@ INTERVALS = st.floats(-10, 1e6)
 @pytest.mark.parametrize("error", [SpecError("x"), AccessDenied("x", retry=ON_CHANGE)])
 def test_what_only_a_change_can_mend_is_not_tried_again(error):
     assert [retry_delay(error, failures, HOUR, 0.5) for failures in (1, 50)] == [None, None]
-
-
-def test_conflict_is_looked_at_again_at_once():
-    assert retry_delay(KubeConflict("x"), 1, HOUR, 1.0) == 0.0
 
 
 @pytest.mark.parametrize("error", PAID)
@@ -108,6 +112,11 @@ def test_jitter_is_a_tenth_at_most(error, failures, interval_s, spread):
 @given(st.sampled_from(PAID + FREE), FAILURES, INTERVALS, SPREADS)
 def test_there_is_always_a_pause(error, failures, interval_s, spread):
     assert retry_delay(error, failures, interval_s, spread) >= 0.9
+
+
+def test_status_that_is_not_taken_is_tried_ever_more_rarely_up_to_a_minute():
+    assert [status_delay(tries, 0.0) for tries in (1, 2, 6, 7, 8, 100_000)] == [1, 2, 32, 60, 60, 60]
+    assert status_delay(7, 1.0) == 54
 
 
 @given(st.floats(0, 1e6), SPREADS)

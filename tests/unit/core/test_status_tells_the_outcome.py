@@ -20,6 +20,7 @@ from keyferry.core.summarize import (
     external_secret_status,
     failed,
     is_ready,
+    is_told,
     only_refresh_time_changed,
     parse_timestamp,
     paused_status,
@@ -174,6 +175,22 @@ def test_condition_message_is_one_short_line():
 )  # fmt: skip
 def test_ready_is_what_the_condition_says(conditions, ready):
     assert is_ready(ExternalSecretStatus(conditions=conditions)) is ready
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_outcome_is_told_from_the_first_one_on_and_also_while_paused(outcome):
+    status = external_secret_status(ExternalSecretStatus(), outcome, 3, NOW)
+
+    assert is_told(status)
+    assert is_told(paused_status(status, LATER))
+
+
+@pytest.mark.parametrize("conditions", [(), (OTHER,)])
+def test_pause_alone_is_no_outcome(conditions):
+    status = ExternalSecretStatus(conditions=conditions)
+
+    assert not is_told(status)
+    assert not is_told(paused_status(status, NOW))
 
 
 # -- pause

@@ -10,6 +10,7 @@ from keyferry.api import names
 from keyferry.core.desired import (
     MAX_SECRET_BYTES,
     Action,
+    ImmutableError,
     OwnedByAnotherError,
     Owner,
     Target,
@@ -280,16 +281,56 @@ def test_created_by_of_somebody_else_goes_away(policy, owner, secret):
 
 
 @pytest.mark.parametrize("policy", WRITING)
-@pytest.mark.parametrize("immutable", [True, False])
-def test_immutable_secret_keeps_its_data_and_gets_its_metadata(policy, immutable, owner, secret):
-    existing = secret({"password": b"old"}, immutable=True)
+def test_immutable_secret_that_the_spec_asks_for_keeps_its_data_and_gets_its_metadata(policy, owner, secret):
+    old = SecretData({"password": b"old"})
+    existing = secret(old, immutable=True, annotations={names.ANNOTATION_DATA_HASH: data_hash(old)})
 
-    plan = plan_write(owner, Target("db", policy, immutable=immutable), existing, DATA)
+    plan = plan_write(owner, Target("db", policy, immutable=True), existing, DATA)
 
-    assert (plan.action, plan.data, plan.data_changed) == (Action.UPDATE, existing.data, False)
+    assert (plan.action, plan.data, plan.data_changed) == (Action.UPDATE, old, False)
     assert plan.immutable
     assert plan.labels == _labels(policy)
-    assert plan.annotations == _annotations(existing.data)
+    assert plan.annotations == _annotations(old)
+
+
+@pytest.mark.parametrize("policy", WRITING)
+@pytest.mark.parametrize(
+    ("asked", "noted"),
+    [
+        pytest.param(True, {}, id="never-ours"),
+        pytest.param(True, {names.ANNOTATION_DATA_HASH: data_hash(DATA)}, id="made-anew-by-somebody"),
+        pytest.param(
+            False,
+            {names.ANNOTATION_DATA_HASH: data_hash(SecretData({"password": b"old"}))},
+            id="ours-and-not-asked-for",
+        ),
+    ],
+)
+def test_immutable_secret_with_other_data_is_not_called_right(policy, asked, noted, owner, secret):
+    existing = secret({"password": b"old"}, immutable=True, annotations=noted)
+
+    with pytest.raises(ImmutableError) as caught:
+        plan_write(owner, Target("db", policy, immutable=asked), existing, DATA)
+
+    assert str(caught.value) == (
+        'Secret "team-a/db" is immutable and holds other data. Delete it, or use another spec.target.name'
+    )
+
+
+@pytest.mark.parametrize("policy", WRITING)
+@pytest.mark.parametrize("asked", [True, False])
+def test_immutable_secret_that_holds_the_data_already_is_taken_over(policy, asked, owner, secret):
+    plan = plan_write(owner, Target("db", policy, immutable=asked), secret(DATA, immutable=True), DATA)
+
+    assert (plan.action, plan.data_changed, plan.immutable) == (Action.UPDATE, False, True)
+    assert plan.annotations == _annotations(DATA)
+
+
+def test_whose_an_immutable_secret_is_comes_before_what_it_holds(owner, secret, reference):
+    existing = secret({"password": b"old"}, immutable=True, references=[reference("other")])
+
+    with pytest.raises(OwnedByAnotherError):
+        plan_write(owner, Target("db"), existing, DATA)
 
 
 def test_secret_becomes_immutable_together_with_its_last_data(owner, right):

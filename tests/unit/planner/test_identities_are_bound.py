@@ -11,7 +11,7 @@ from keyferry.api.model import decode
 from keyferry.api.secret_store import SecretStoreSpec
 from keyferry.errors import KubeNotFound, NotReadyError, SpecError, Unavailable
 from keyferry.planner.cache import Freshness
-from keyferry.planner.planner import UNUSED_GRACE_S, Planner
+from keyferry.planner.planner import UNUSED_GRACE_S, UNWATCHED_AGE_S, Planner
 from keyferry.ports import BoundToken, ObjectKey, Read, SecretObject, ServiceAccountObject, StoreView
 from keyferry.secretdata import SecretBytes, SecretData
 from keyferry.testing.looptime import settle, virtual_time
@@ -28,6 +28,7 @@ class ClusterDouble:
 
     def __init__(self) -> None:
         self.secrets: dict[tuple[str, str], str] = {("team-a", "aws-keys"): "key one"}
+        self.version = "1"
         self.read_s = 0.0
         self.reads = 0
 
@@ -37,7 +38,7 @@ class ClusterDouble:
         await asyncio.sleep(self.read_s)
         if found is None:
             raise KubeNotFound(f'Secret "{namespace}/{name}" does not exist', status=404)
-        return SecretObject("uid", "1", SecretData({"key": found}))
+        return SecretObject("uid", self.version, SecretData({"key": found}))
 
     async def read_config_map(self, namespace: str, name: str) -> Mapping[str, str]:
         await asyncio.sleep(self.read_s)
@@ -62,11 +63,11 @@ def store(key: ObjectKey = STORE, **spec) -> StoreView:
 class Setup:
     """A planner over a scripted provider whose identity is the content of the auth Secret."""
 
-    def __init__(self, by_namespace: bool = False) -> None:
+    def __init__(self, by_namespace: bool = False, watched=lambda _: True) -> None:
         self.cluster = ClusterDouble()
         self.recovered: list[ObjectKey] = []
         self.provider = ScriptedProvider(self.identify, by_namespace)
-        self.planner = Planner({"fake": self.provider}, self.cluster, self.recovered.append)
+        self.planner = Planner({"fake": self.provider}, self.cluster, self.recovered.append, watched=watched)
 
     async def identify(self, view: StoreView, namespace: str, cluster) -> str:
         secret = await cluster.read_secret(namespace or "team-a", "aws-keys")
@@ -201,6 +202,98 @@ async def test_failed_binding_is_tried_again_and_its_needs_are_watched_meanwhile
     setup.cluster.secrets["team-a", "aws-keys"] = "key one"
     assert {STORE} == setup.planner.changed(KEYS)
     assert "identity of key one" == await setup.bound()
+
+
+@virtual_time
+async def test_binding_survives_the_news_of_the_version_that_it_was_made_from() -> None:
+    setup = Setup()
+    await setup.bound()
+
+    assert set() == setup.planner.changed(KEYS, "1")
+    assert {STORE} == setup.planner.changed(KEYS, "2")
+    assert not setup.planner.uses(KEYS)
+
+
+@virtual_time
+async def test_only_those_bindings_go_that_were_made_from_another_version() -> None:
+    """One has read ahead of the watch what the other one has not."""
+    setup = Setup()
+    other = ObjectKey("SecretStore", "team-a", "again")
+    await setup.bound()
+    setup.cluster.version = "2"
+    await setup.bound(store(other))
+
+    assert {STORE} == setup.planner.changed(KEYS, "2")
+    assert setup.planner.uses(KEYS)
+
+
+@virtual_time
+async def test_object_that_comes_to_be_is_news_to_those_who_missed_it() -> None:
+    setup = Setup()
+    setup.cluster.secrets.clear()
+    with pytest.raises(KubeNotFound):
+        await setup.bound()
+
+    assert {STORE} == setup.planner.changed(KEYS, "1")
+
+
+@virtual_time
+async def test_what_no_watch_tells_of_is_read_again_after_a_while_and_not_before() -> None:
+    setup = Setup(watched=lambda need: need != KEYS)
+    await setup.bound()
+    setup.cluster.secrets["team-a", "aws-keys"] = "key two"
+    await asyncio.sleep(UNWATCHED_AGE_S - 0.1)
+    assert "identity of key one" == await setup.bound()
+
+    await asyncio.sleep(0.2)
+
+    setup.cluster.read_s = 1.0
+    assert {"identity of key two"} == set(await asyncio.gather(*(setup.bound() for _ in range(100))))
+    assert 2 == setup.provider.identified
+    await asyncio.sleep(UNUSED_GRACE_S + 1)
+    assert 1 == setup.planner.sessions
+
+
+@virtual_time
+async def test_session_stays_in_use_while_its_identity_is_read_again_as_it_was() -> None:
+    """Also the news of an outage goes to the store all the time."""
+    setup = Setup(watched=lambda _: False)
+    session = (await setup.planner.bind(store(), "team-a")).session
+    setup.cluster.read_s = 1.0
+    await asyncio.sleep(UNWATCHED_AGE_S + 1)
+
+    reading = asyncio.create_task(setup.bound())
+    await asyncio.sleep(0.5)
+    assert {STORE} == {user.store for user in session.users}
+    await reading
+    await asyncio.sleep(UNUSED_GRACE_S + 1)
+
+    assert {STORE} == {user.store for user in session.users}
+    assert [False] == [client.closed for client in setup.clients()]
+
+
+@virtual_time
+async def test_identity_that_cannot_be_read_again_is_used_no_longer() -> None:
+    setup = Setup(watched=lambda _: False)
+    await setup.bound()
+    setup.cluster.secrets.clear()
+    await asyncio.sleep(UNWATCHED_AGE_S + 1)
+
+    with pytest.raises(KubeNotFound):
+        await setup.bound()
+    await asyncio.sleep(UNUSED_GRACE_S + 1)
+
+    assert 0 == setup.planner.sessions
+
+
+@virtual_time
+async def test_what_watches_tell_of_is_read_once() -> None:
+    setup = Setup(watched=lambda _: True)
+    await setup.bound()
+    await asyncio.sleep(3600)
+    await setup.bound()
+
+    assert 1 == setup.provider.identified
 
 
 @virtual_time

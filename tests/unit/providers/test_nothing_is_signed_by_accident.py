@@ -8,7 +8,8 @@ import pickle
 import pytest
 
 from keyferry.errors import AuthFailed
-from keyferry.providers.aws.sdk import SECRETS_MANAGER, AwsCredentials, AwsSdk, signing
+from keyferry.providers.aws.sdk import SECRETS_MANAGER, AwsSdk, signing
+from keyferry.providers.aws.settings import AwsCredentials
 from keyferry.secretdata import SecretBytes
 from keyferry.testing.leaks import LeakDetector, canary
 

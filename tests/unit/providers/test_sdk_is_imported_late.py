@@ -13,8 +13,10 @@ from keyferry.api.model import convert
 from keyferry.api.secret_store import SecretStoreSpec
 from keyferry.planner.cache import Freshness
 from keyferry.planner.planner import Planner
-from keyferry.ports import ObjectKey, Read, StoreView
+from keyferry.errors import NotAvailableError
+from keyferry.ports import ObjectKey, Read, SecretObject, StoreView
 from keyferry.providers.registry import ProviderSettings, build_providers
+from keyferry.secretdata import SecretData
 
 def store(provider, block):
     spec = convert({"provider": {provider: block}}, SecretStoreSpec)
@@ -48,6 +50,32 @@ print(type(answer).__name__, *loaded())
 """
 
 
+WITHOUT_SDK = """
+sys.modules["botocore"] = None
+
+class Keys:
+    async def read_secret(self, namespace, name):
+        return SecretObject("uid", "1", SecretData({"k": "AKIAEXAMPLEEXAMPLE00"}))
+
+async def validate(block):
+    planner = Planner(build_providers(ProviderSettings()), Keys(), lambda key: None)
+    binding = await planner.bind(store("aws", {"service": "SecretsManager", "region": "eu-central-1"} | block), "team-a")
+    for work in (binding.session.client.validate(), binding.session.read(Read("a"), Freshness(0, 0), ())):
+        try:
+            print(await work)
+        except NotAvailableError as error:
+            print(error)
+    await planner.close()
+
+key = {"name": "keys", "key": "k"}
+role = "arn:aws:iam::123456789012:role/reader"
+asyncio.run(validate({}))
+asyncio.run(validate({"auth": {"secretRef": {"accessKeyIDSecretRef": key, "secretAccessKeySecretRef": key}}}))
+asyncio.run(validate({"role": role}))
+"""
+MISSING = "provider aws needs the package botocore. Install keyferry[aws]"
+
+
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
@@ -55,6 +83,7 @@ print(type(answer).__name__, *loaded())
         pytest.param(FAKE, "RemoteValue", id="fake-store"),
         pytest.param(AWS_BOUND, "", id="aws-store-that-nobody-has-read-from"),
         pytest.param(AWS_READ, "AuthFailed botocore urllib3", id="aws-store"),
+        pytest.param(WITHOUT_SDK, "\n".join([MISSING] * 6), id="sdk-that-is-not-installed"),
     ],
 )
 def test_sdk_is_there_only_where_it_is_used(program, expected, tmp_path):

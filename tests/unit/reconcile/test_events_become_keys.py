@@ -208,47 +208,120 @@ async def test_changed_store_gives_up_the_identity_of_its_old_spec(bound, observ
     assert not bound.engine.planner.uses(AUTH)
 
 
-async def test_changed_auth_secret_validates_its_store_again_and_wakes_who_waits(bound, observer) -> None:
-    observer.secret(Change.LISTED, meta(AUTH))
-    observer.secret(Change.LISTED, meta(AUTH))
-    await bound.taken()
-    for one in (STORE, bound.key):
-        bound.engine.queue.done(one)
-    await bound.engine.planner.bind(bound.engine.books.stores[STORE].view, "team-0")
+async def test_changed_store_sends_nobody_to_it_who_is_in_sync(bound, observer) -> None:
+    """They ask it at their next refresh: stores bill by the call."""
+    bound.record.waiting = False
 
+    observer.resource("SecretStore", Change.SET, store_body("8", generation=2))
+    observer.secret(Change.SET, meta(AUTH, "2"))
+
+    assert [(STORE, Lane.STORE)] == await bound.taken()
+
+
+async def test_changed_auth_secret_validates_its_store_again_and_wakes_who_waits(bound, observer) -> None:
     observer.secret(Change.SET, meta(AUTH, "2"))
 
     assert [(STORE, Lane.STORE), (bound.key, Lane.EVENT)] == await bound.taken()
 
 
-async def test_auth_secret_told_again_as_it_was_is_no_work(bound, observer) -> None:
-    observer.secret(Change.LISTED, meta(AUTH))
-    await bound.taken()
-    for one in (STORE, bound.key):
-        bound.engine.queue.done(one)
-    await bound.engine.planner.bind(bound.engine.books.stores[STORE].view, "team-0")
+@pytest.mark.parametrize(
+    ("change", "version", "changed"),
+    [
+        pytest.param(Change.SET, "2", True, id="changed"),
+        pytest.param(Change.LISTED, "2", True, id="changed-in-a-gap"),
+        pytest.param(Change.GONE, "2", True, id="deleted"),
+        pytest.param(Change.GONE, "", True, id="deleted-in-a-gap"),
+        pytest.param(Change.SET, "1", False, id="told-late"),
+        pytest.param(Change.LISTED, "1", False, id="listed-as-it-was"),
+    ],
+)
+@pytest.mark.parametrize("auth", [AUTH, ACCOUNT], ids=lambda auth: auth.kind)
+async def test_auth_object_counts_if_it_is_not_the_version_that_was_read(
+    bound, observer, auth, change, version, changed
+) -> None:
+    tell = observer.secret if auth is AUTH else observer.service_account
 
-    observer.secret(Change.LISTED, meta(AUTH))
+    tell(change, meta(auth, version))
+    tell(change, meta(ObjectKey(auth.kind, "team-0", "other"), version))
 
-    assert [] == await bound.taken()
+    assert changed == ((STORE, Lane.STORE) in await bound.taken())
+    assert changed == (not bound.engine.planner.uses(auth))
 
 
-async def test_deleted_auth_secret_counts_as_changed(bound, observer) -> None:
-    observer.secret(Change.GONE, meta(AUTH))
+async def test_labels_of_a_namespace_that_come_late_concern_who_waits_there(
+    linked, observer, external_secret
+) -> None:
+    """Its object came first, and the labels could not be read. At the start nobody waits, and nothing is woken."""
+    namespace = ObjectKey("Namespace", "", "team-0")
+    linked.engine.books.note_external_secret(key("orders-10"), external_secret(10))
+    linked.engine.books.external_secrets[key("orders-10")].depends_on = (SHARED,)
+    linked.record.waiting = True
 
-    assert (STORE, Lane.STORE) in await bound.taken()
+    observer.namespace(Change.SET, meta(namespace, labels={"stores": "yes"}))
+
+    assert [(linked.key, Lane.EVENT)] == await linked.taken()
+
+
+async def test_event_of_what_is_past_is_no_work(bench, observer, external_secret) -> None:
+    """A read, as after a conflict, was ahead of the watch: its events must not bring back what was before."""
+    read = external_secret(
+        metadata__resourceVersion="150003", metadata__generation=3, spec__refreshInterval="3h"
+    )
+    observer.resource("ExternalSecret", Change.SET, read, read=True)
+    await bench.taken()
+    bench.engine.queue.done(bench.key)
+
+    observer.resource(
+        "ExternalSecret",
+        Change.SET,
+        external_secret(metadata__resourceVersion="150002", metadata__generation=2, metadata__labels=None),
+    )
+
+    assert [] == await bench.taken()
+    assert (3, "150003") == (bench.record.generation, bench.record.resource_version)
+    assert b"3h" in bench.record.spec
 
 
 @pytest.mark.parametrize(
-    ("change", "changed"), [(Change.SET, True), (Change.GONE, True), (Change.LISTED, False)]
+    ("change", "read"),
+    [
+        pytest.param(Change.LISTED, False, id="list"),
+        pytest.param(Change.SET, True, id="read"),
+    ],
 )
-async def test_changed_service_account_counts_and_one_that_is_listed_does_not(
-    bound, observer, change, changed
+async def test_what_is_there_now_counts_though_it_was_restored_from_before(
+    bench, observer, external_secret, change, read
 ) -> None:
-    observer.service_account(change, meta(ACCOUNT))
-    observer.service_account(change, meta(ObjectKey("ServiceAccount", "team-0", "other")))
+    """After etcd was restored from a backup generations are lower than they were."""
+    bench.record.generation = 5
 
-    assert changed == ((STORE, Lane.STORE) in await bound.taken())
+    observer.resource("ExternalSecret", change, external_secret(metadata__resourceVersion="90000"), read=read)
+
+    assert [(bench.key, Lane.USER)] == await bench.taken()
+    assert 1 == bench.record.generation
+
+
+async def test_object_made_anew_is_not_past(bench, observer, external_secret) -> None:
+    bench.record.generation = 5
+
+    observer.resource(
+        "ExternalSecret",
+        Change.SET,
+        external_secret(metadata__uid="new", metadata__resourceVersion="150000"),
+    )
+
+    assert [(bench.key, Lane.USER)] == await bench.taken()
+
+
+async def test_event_of_a_stores_past_brings_back_no_old_spec(bench, observer) -> None:
+    observer.resource("SecretStore", Change.SET, store_body("9", generation=3), read=True)
+    await bench.taken()
+    bench.engine.queue.done(STORE)
+
+    observer.resource("SecretStore", Change.SET, store_body("8", generation=2))
+
+    assert [] == await bench.taken()
+    assert "9" == bench.engine.books.stores[STORE].resource_version
 
 
 async def test_new_labels_of_a_namespace_concern_who_uses_shared_stores_there(

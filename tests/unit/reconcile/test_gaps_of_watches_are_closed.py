@@ -79,6 +79,7 @@ async def test_unknown_object_is_read_and_worked_on(bench, server, cluster, exte
     [
         pytest.param({"metadata__labels": {"a": "b"}}, id="labels"),
         pytest.param({"metadata__generation": 2}, id="spec"),
+        pytest.param({"metadata__generation": 0}, id="spec-restored-from-a-backup"),
         pytest.param({"metadata__uid": "another"}, id="made-anew"),
     ],
 )

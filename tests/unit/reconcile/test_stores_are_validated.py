@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
+from aiohttp import web
 
 from keyferry.api.external_secret import SecretStoreRef
-from keyferry.errors import ForbiddenError, NotAvailableError, NotReadyError, SpecError
+from keyferry.errors import (
+    ForbiddenError,
+    KubeError,
+    NotAvailableError,
+    NotReadyError,
+    RetryKind,
+    SpecError,
+)
 from keyferry.ports import ObjectKey
 from keyferry.providers.fake import FakeProvider
 from keyferry.reconcile.queue import Claim, Lane
-from keyferry.reconcile.secret_store import reconcile_store
+from keyferry.reconcile.secret_store import forget_store, reconcile_store
 from keyferry.reconcile.stores import Unsettled, use_store
 from keyferry.testing import builders
 from keyferry.testing.leaks import canary
@@ -183,20 +193,194 @@ async def test_verdict_on_yesterdays_spec_is_thrown_away(bench, server) -> None:
     assert ([], None) == (server.seen, record.ready)
 
 
-@pytest.mark.parametrize(
-    ("code", "pause_s"), [pytest.param(409, 0.2, id="conflict"), pytest.param(500, 2.0, id="outage")]
-)
-async def test_status_that_was_not_taken_is_tried_again_and_told_by_no_event(
-    bench, server, play, code, pause_s
+def puts(server):
+    return sum(seen.method == "PUT" for seen in server.seen)
+
+
+async def come_back(bench, key=KEY):
+    """The next look at the store, in the lane and at the time that it is scheduled for."""
+    bench.clock.advance(bench.due_in(key))
+    bench.engine.queue._ring()
+    ((found, lane),) = await bench.taken()
+    assert key == found
+    await reconcile_store(bench.engine, Claim(key, lane, bench.engine.queue.now()))
+    bench.engine.queue.done(key)
+
+
+class Counted(FakeProvider):
+    """Counts the validations: each asks once what the provider can do."""
+
+    count = 0
+
+    @property
+    def capabilities(self):
+        self.count += 1
+        return super().capabilities
+
+
+async def test_status_that_was_not_taken_is_tried_ever_more_rarely_without_asking_the_store_again(
+    bench, server, play, caplog
 ) -> None:
-    server.otherwise = play.refuses(code, "no")
+    server.otherwise = play.refuses(403, "no")
+    bench.engine.providers["fake"] = counted = Counted()
+    bench.engine.books.note_store(KEY, body())
+    await validate(bench)
+
+    pauses = []
+    for _ in range(8):
+        pauses.append(bench.due_in(KEY))
+        await come_back(bench)
+
+    for pause, most in zip(pauses, [1, 2, 4, 8, 16, 32, 60, 60], strict=True):
+        assert most * 0.9 <= pause <= most
+    assert (9, 1) == (puts(server), counted.count)
+    assert 1 == sum(record.levelno == logging.WARNING for record in caplog.records)
+    await bench.engine.events.flush(5)
+    assert {"PUT"} == {seen.method for seen in server.seen}  # no event before the status is there
+
+
+async def test_validation_keeps_its_time_while_a_status_is_owed(bench, server, play) -> None:
+    server.otherwise = play.refuses(403, "no")
+    bench.engine.providers["fake"] = counted = Counted()
+    bench.engine.books.note_store(KEY, body())
+    began = bench.engine.queue.now()
+    await validate(bench)
+
+    while 1 == counted.count:
+        await come_back(bench)
+
+    assert 270 <= bench.engine.queue.now() - began <= 300
+
+
+async def test_owed_status_is_written_with_its_event_and_then_the_store_rests(
+    bench, server, play, caplog
+) -> None:
+    server.script.append(play.refuses(500, "no"))
+    server.otherwise = play.says(200, written())
+    bench.engine.providers["fake"] = counted = Counted()
+    bench.engine.books.note_store(KEY, body())
+    await validate(bench)
+
+    await come_back(bench)
+    await bench.engine.events.flush(5)
+
+    assert ("True", "Valid", "store validated") == ready(server)
+    assert ["PUT", "PUT", "POST"] == [seen.method for seen in server.seen]
+    assert 1 == counted.count
+    assert {} == bench.engine.debts.stores
+    assert 269 <= bench.due_in(KEY) <= 300
+
+
+async def test_status_that_the_schema_of_stores_refuses_is_given_up_until_the_next_validation(
+    bench, server, play
+) -> None:
+    server.otherwise = play.refuses(422, "spec.provider: Invalid value")
     bench.engine.books.note_store(KEY, body())
 
     await validate(bench)
 
-    assert pytest.approx(pause_s) == bench.due_in(KEY)
-    await bench.engine.events.flush(5)
-    assert ["PUT"] == [seen.method for seen in server.seen]
+    assert 1 == puts(server)
+    assert 270 <= bench.due_in(KEY) <= 300
+    await come_back(bench)
+    assert 2 == puts(server)
+
+
+async def test_conflict_over_a_stores_metadata_is_written_on_the_new_version(bench, server, play) -> None:
+    """The watch may be late for long: the object is read."""
+    server.script.extend(
+        [play.refuses(409, "modified"), play.says(200, body(version="9")), play.says(200, written("10"))]
+    )
+    bench.engine.providers["fake"] = counted = Counted()
+    bench.engine.books.note_store(KEY, body())
+
+    record = await validate(bench)
+
+    sent = [seen.json() for seen in server.seen if seen.method == "PUT"]
+    assert ["7", "9"] == [one["metadata"]["resourceVersion"] for one in sent]
+    assert sent[0]["status"] == sent[1]["status"]
+    assert (1, "10") == (counted.count, record.resource_version)
+    assert 270 <= bench.due_in(KEY) <= 300
+
+
+async def test_conflict_over_a_stores_spec_throws_the_verdict_away_and_validates_again(
+    bench, server, play
+) -> None:
+    server.script.extend([play.refuses(409, "modified"), play.says(200, body(version="9", generation=2))])
+    bench.engine.books.note_store(KEY, body())
+
+    record = await validate(bench)
+
+    assert ["PUT", "GET"] == [seen.method for seen in server.seen]
+    assert (2, None) == (record.generation, record.ready)
+    assert [(KEY, Lane.STORE)] == await bench.taken()
+
+
+async def test_conflict_over_a_store_that_is_gone_forgets_it(bench, server, play) -> None:
+    server.script.extend([play.refuses(409, "modified"), play.refuses(404, "not found")])
+    bench.engine.books.note_store(KEY, body())
+
+    assert await validate(bench) is None
+    assert bench.due_in(KEY) is None
+
+
+async def test_conflicts_that_do_not_end_are_tried_ever_more_rarely(bench, server, play) -> None:
+    """A proxy, a webhook or a stale cache may answer so each time; a GET that fails tells nothing."""
+    server.otherwise = play.refuses(409, "modified")
+    bench.engine.providers["fake"] = counted = Counted()
+    bench.engine.books.note_store(KEY, body())
+    await validate(bench)
+    assert 3 == puts(server)
+
+    pauses = [bench.due_in(KEY)]
+    await come_back(bench)
+    pauses.append(bench.due_in(KEY))
+
+    assert 0.9 <= pauses[0] <= 1.0
+    assert 1.8 <= pauses[1] <= 2.0
+    assert 1 == counted.count
+
+
+async def test_owed_status_of_yesterdays_spec_is_never_written(bench, server, play) -> None:
+    server.script.append(play.refuses(500, "no"))
+    server.otherwise = play.says(200, written())
+    bench.engine.books.note_store(KEY, body(validation_result=2))
+    await validate(bench)
+    bench.engine.books.note_store(KEY, body(generation=2))
+
+    await come_back(bench)
+
+    assert ["False", "True"] == [ready(server, number)[0] for number in range(2)]
+    assert {} == bench.engine.debts.stores
+
+
+async def test_verdict_that_changes_while_a_status_is_owed_takes_its_place(bench, server, play) -> None:
+    server.script.append(play.refuses(500, "no"))
+    server.otherwise = play.says(200, written())
+    troubles = [SpecError("for a moment")]
+
+    def fail() -> None:
+        if troubles:
+            raise troubles.pop()
+
+    bench.engine.providers["fake"] = Checked(fail)
+    bench.engine.books.note_store(KEY, body())
+    await validate(bench)
+    await validate(bench)  # its auth Secret changed, before the status was tried again
+    assert 1 == puts(server)
+
+    await come_back(bench)
+
+    assert ["False", "True"] == [ready(server, number)[0] for number in range(2)]
+
+
+async def test_store_that_is_forgotten_takes_its_debt_with_it(bench, server, play) -> None:
+    server.otherwise = play.refuses(500, "no")
+    bench.engine.books.note_store(KEY, body())
+    await validate(bench)
+
+    forget_store(bench.engine, KEY)
+
+    assert {} == bench.engine.debts.stores
 
 
 async def test_store_that_is_gone_is_forgotten_and_those_who_use_it_learn_it(waiting, server, play) -> None:
@@ -351,13 +535,59 @@ async def test_labels_of_the_namespace_decide_and_are_read_where_no_watch_tells(
     assert ["/api/v1/namespaces/team-0"] == [seen.path for seen in server.seen]
 
 
-@pytest.mark.parametrize("code", [403, 404, 503])
+@pytest.mark.parametrize("code", [403, 404])
 async def test_labels_that_cannot_be_read_let_nobody_in(bench, server, play, code) -> None:
     known(bench, SHARED, **BY_LABEL)
     server.otherwise = play.refuses(code, "no")
 
     with pytest.raises(ForbiddenError):
         await use(bench, SHARED)
+
+
+@pytest.mark.parametrize("code", [401, 429, 503])
+async def test_labels_that_were_not_answered_are_no_denial(bench, server, play, code) -> None:
+    """It is told as what it is, and tried again, where a denial would wait for a change."""
+    known(bench, SHARED, **BY_LABEL)
+    server.otherwise = play.refuses(code, "no")
+
+    with pytest.raises(KubeError) as told:
+        await use(bench, SHARED)
+
+    assert RetryKind.ON_CHANGE is not told.value.retry.kind
+
+
+@pytest.mark.parametrize(
+    ("scope", "conditions", "retried"),
+    [
+        pytest.param("team-0", BY_LABEL, RetryKind.BACKOFF, id="labels-that-nobody-watches"),
+        pytest.param("", BY_LABEL, RetryKind.ON_CHANGE, id="labels-that-are-watched"),
+        pytest.param("team-0", {"conditions": [{"namespaces": ["other"]}]}, RetryKind.ON_CHANGE, id="names"),
+    ],
+)
+async def test_denial_by_what_nobody_watches_is_tried_again(  # noqa: PLR0917
+    bench, server, play, scope, conditions, retried
+) -> None:
+    bench.change_settings(namespace=scope)
+    known(bench, SHARED, **conditions)
+    server.otherwise = play.says(200, {"metadata": {"name": "team-0", "labels": {"stores": "no"}}})
+
+    with pytest.raises(ForbiddenError) as told:
+        await use(bench, SHARED)
+
+    assert retried is told.value.retry.kind
+
+
+async def test_labels_that_the_watch_tells_during_the_read_are_newer(bench, server) -> None:
+    """What was read is nobody's to correct: the watch tells of a change against its own labels alone."""
+    known(bench, SHARED, **BY_LABEL)
+
+    async def tell_meanwhile(_):
+        bench.engine.books.namespaces["team-0"] = {"stores": "yes"}
+        return web.json_response({"metadata": {"name": "team-0", "labels": {"stores": "no"}}})
+
+    server.otherwise = tell_meanwhile
+
+    assert SHARED == (await use(bench, SHARED)).key
 
 
 async def test_labels_that_a_watch_tells_are_not_read(bench, server) -> None:

@@ -12,9 +12,9 @@ from datetime import timedelta
 import pytest
 
 from keyferry.core.summarize import MESSAGE_SYNCED, Outcome, failed
-from keyferry.errors import RemoteSecretNotFound, SpecError, Unavailable
+from keyferry.errors import KubeInvalid, RemoteSecretNotFound, SpecError, Unavailable
 from keyferry.planner.health import deferred
-from keyferry.reconcile.finish import finish, retry_status, write_behind, write_pending
+from keyferry.reconcile.finish import finish, forget, retry_status, write_behind, write_pending
 from keyferry.reconcile.queue import Claim, Lane
 
 HOUR = timedelta(hours=1)
@@ -136,11 +136,22 @@ async def test_failure_is_told_once_and_tried_again(bench, server, play, caplog)
     assert 1.8 <= bench.due_in() <= 2.0
 
 
-async def test_failure_that_only_a_change_can_mend_is_not_tried_again(bench, server, play) -> None:
+async def test_failure_that_only_a_change_can_mend_waits_for_the_next_refresh(bench, server, play) -> None:
+    """The change may be one at the store, which nobody tells of."""
+    server.otherwise = play.says(200, written())
+
+    await end(bench, failure(KubeInvalid("data[ä]: Invalid value", status=422)))
+
+    assert 3240 <= bench.due_in() <= 3600
+
+
+async def test_failure_that_only_a_change_can_mend_is_not_tried_again_where_nothing_is_refreshed(
+    bench, server, play
+) -> None:
     server.otherwise = play.says(200, written())
     bench.engine.queue.schedule(bench.key, bench.engine.queue.now() + 5)
 
-    await end(bench, failure(SpecError("spec.data[0] is wrong")))
+    await end(bench, failure(SpecError("spec.data[0] is wrong")), timedelta(0))
 
     assert bench.due_in() is None
 
@@ -165,14 +176,68 @@ async def test_read_that_waits_for_its_turn_is_no_failure_of_what_is_in_sync(ben
     assert 7.0 <= bench.due_in() <= 7.7
 
 
-async def test_read_that_waits_for_its_turn_is_told_where_nothing_is_in_sync(bench, server, play) -> None:
+PAUSED = b'{"conditions":[{"type":"Ready","status":"Unknown","reason":"Paused"}]}'
+
+
+@pytest.mark.parametrize("status", [b"{}", PAUSED], ids=["new", "paused-so-far"])
+async def test_read_that_waits_for_its_turn_is_told_where_nothing_is_told_yet(
+    bench, server, play, status
+) -> None:
     server.otherwise = play.says(200, written())
-    bench.record.status = b"{}"
+    bench.record.status = status
 
     await end(bench, failure(deferred(7.0)))
 
     (status,) = writes(server)
     assert "False" == ready(status)[0]
+    assert [] == await events(bench, server)
+    assert (0, 0) == (bench.record.failures, bench.record.sync_errors)
+
+
+async def test_read_that_waits_for_its_turn_loses_no_patience_however_often(bench, server, play) -> None:
+    """Ten failures would make it wait for its interval, and the store was never asked."""
+    server.otherwise = play.says(200, written())
+    bench.record.status = b"{}"
+
+    for _ in range(30):
+        await end(bench, failure(deferred(2.0)))
+
+        assert 2.0 <= bench.due_in() <= 2.2
+
+
+async def test_read_that_waits_for_its_turn_comes_soon_after_many_failures(bench, server, play) -> None:
+    server.otherwise = play.says(200, written())
+    bench.record.failures = 10
+
+    await end(bench, failure(deferred(2.0)))
+
+    assert 10 == bench.record.failures
+    assert 2.0 <= bench.due_in() <= 2.2
+
+
+async def test_read_that_waits_for_its_turn_does_not_hide_a_real_cause(bench, server, play) -> None:
+    server.otherwise = play.says(200, written())
+    await end(bench, failure(RemoteSecretNotFound('remote secret "db" does not exist')))
+
+    await end(bench, failure(deferred(2.0)))
+
+    (status,) = writes(server)
+    assert 'remote secret "db" does not exist' in ready(status)[2]
+    assert (1, 1) == (bench.record.failures, bench.record.sync_errors)
+
+
+async def test_event_of_a_failure_is_the_error_and_the_condition_says_what_failed(
+    bench, server, play
+) -> None:
+    server.otherwise = play.says(200, written())
+
+    await end(bench, failure(RemoteSecretNotFound("no such remote secret", hint="Create it")))
+    await bench.engine.events.flush(5)
+
+    (status,) = writes(server)
+    (event,) = [seen.json()["message"] for seen in server.seen if seen.path.endswith("/events")]
+    assert "no such remote secret. Create it" == event
+    assert f"could not get secret data from provider: {event}" == ready(status)[2]
 
 
 async def test_conflict_over_something_else_is_written_on_the_new_version(
@@ -300,8 +365,8 @@ async def test_unwritten_status_is_tried_soon_and_the_refresh_keeps_its_time(ben
 
     retry_status(bench.engine, bench.key, bench.record)
 
-    assert 1.0 <= bench.due_in() <= 2.0
-    bench.clock.advance(2)
+    assert 0.9 <= bench.due_in() <= 1.0
+    bench.clock.advance(1)
     server.script.append(play.says(200, written()))
     claim = Claim(bench.key, Lane.RETRY, queue.now())
     assert await write_behind(bench.engine, claim, bench.record)
@@ -313,6 +378,7 @@ async def test_unwritten_status_of_what_rests_is_tried_and_then_it_rests_again(b
     await write_after_success(bench)
     retry_status(bench.engine, bench.key, bench.record)
     bench.engine.queue.unschedule(bench.key)  # it is handed out
+    bench.clock.advance(1)
     server.script.append(play.says(200, written()))
 
     claim = Claim(bench.key, Lane.RETRY, bench.engine.queue.now())
@@ -321,17 +387,73 @@ async def test_unwritten_status_of_what_rests_is_tried_and_then_it_rests_again(b
     assert bench.due_in() is None
 
 
-async def test_unwritten_status_is_tried_until_it_is_written(bench, server, play) -> None:
+async def pauses_until(bench, tries):
+    """The pauses between this many tries to write the status, each as soon as it is due."""
+    pauses = []
+    for _ in range(tries):
+        pauses.append(bench.due_in())
+        bench.clock.advance(bench.due_in())
+        bench.engine.queue.unschedule(bench.key)  # it is handed out
+        claim = Claim(bench.key, Lane.RETRY, bench.engine.queue.now())
+        assert await write_behind(bench.engine, claim, bench.record)
+    return pauses
+
+
+@pytest.mark.parametrize("code", [403, 500])
+async def test_unwritten_status_is_tried_ever_more_rarely_and_logged_once(
+    bench, server, play, caplog, code
+) -> None:
+    server.otherwise = play.refuses(code, "no")
+    await write_after_success(bench)
+    retry_status(bench.engine, bench.key, bench.record)
+
+    pauses = await pauses_until(bench, 9)
+
+    for pause, most in zip(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60], strict=True):
+        assert most * 0.9 <= pause <= most
+    assert bench.record.unwritten
+    assert 10 == len(server.seen)
+    assert 1 == sum(record.levelno == logging.WARNING for record in caplog.records)
+
+
+async def test_series_of_refusals_ends_with_the_write(bench, server, play, caplog) -> None:
+    """The next one is told and tried as the first."""
     server.otherwise = play.refuses(500, "no")
     await write_after_success(bench)
     retry_status(bench.engine, bench.key, bench.record)
-    bench.clock.advance(2)
+    await pauses_until(bench, 4)
+    server.script.append(play.says(200, written()))
+    await pauses_until(bench, 1)
+    assert b"" == bench.record.unwritten
 
-    claim = Claim(bench.key, Lane.RETRY, bench.engine.queue.now())
+    await write_after_success(bench)
+    retry_status(bench.engine, bench.key, bench.record)
 
-    assert await write_behind(bench.engine, claim, bench.record)
-    assert bench.record.unwritten
-    assert 1.0 <= bench.due_in() <= 2.0
+    assert 0.9 <= bench.due_in() <= 1.0
+    assert 2 == sum(record.levelno == logging.WARNING for record in caplog.records)
+
+
+async def test_refreshes_do_not_try_a_refused_status_more_often(bench, server, play) -> None:
+    """The interval may be a second; the status waits for its own time and goes with the look that is due then."""
+    server.otherwise = play.refuses(403, "no")
+    for _ in range(60):
+        await end(bench, success(bench), timedelta(seconds=1))
+        retry_status(bench.engine, bench.key, bench.record)
+        assert bench.due_in() <= 1.0
+        bench.clock.advance(1)
+        claim = Claim(bench.key, Lane.PERIODIC, bench.engine.queue.now())
+        assert not await write_behind(bench.engine, claim, bench.record)
+
+    assert 6 == len(server.seen)  # at once, and after 1, 2, 4, 8, 16 and 32 s
+
+
+async def test_object_that_is_gone_takes_the_series_with_it(bench, server, play) -> None:
+    server.script.append(play.refuses(403, "no"))
+    await write_after_success(bench)
+
+    forget(bench.engine, bench.key)
+
+    assert {} == bench.engine.debts.external_secrets
 
 
 @pytest.mark.parametrize("lane", [Lane.USER, Lane.EVENT, Lane.PERIODIC])

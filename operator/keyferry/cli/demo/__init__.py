@@ -10,15 +10,15 @@ import io
 import os
 import shlex
 import shutil
-import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+
+from keyferry.cli.told import told
 
 if TYPE_CHECKING:
     from keyferry.cli.demo.kept import KeptDemo
@@ -32,8 +32,6 @@ INTRODUCTION: Final = (
 )
 PROMISE: Final = "for half a minute; then all is removed."
 PROMISE_KEPT: Final = "until you end it (--keep)."
-INTERRUPTED: Final = 130
-"""Exit code of a program that Ctrl-C ended: 128 and the signal's number."""
 
 FOLDER = click.argument(
     "folder", required=False, type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]"
@@ -56,7 +54,7 @@ def demo(context: click.Context, *, keep: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    with _told():
+    with _told("What the demo had started has been ended, its files are removed."):
         _play(keep=keep)
 
 
@@ -67,7 +65,7 @@ def rotate(folder: Path | None) -> None:
 
     FOLDER is the demo's; not needed where only one runs.
     """
-    with _told():
+    with _told("The demo runs on."):
         from keyferry.cli.demo import kept, rotation
 
         click.echo(rotation.rotate(kept.the_one(folder)))
@@ -80,7 +78,7 @@ def stop(folder: Path | None) -> None:
 
     FOLDER is the demo's; not needed where only one runs.
     """
-    with _told():
+    with _told("Parts of the demo may still run: stop it again."):
         from keyferry.cli.demo import kept
 
         one = kept.the_one(folder)
@@ -100,7 +98,6 @@ def _play(*, keep: bool) -> None:
     timeline.paragraph(INTRODUCTION + (PROMISE_KEPT if keep else PROMISE))
     binaries.obtain(StreamProgress(sys.stderr))  # may take minutes, and needs the user's proxies
     isolate(os.environ)
-    signal.signal(signal.SIGTERM, _end)
     timeline.lines()
     timeline.begin()
     stage = Stage(timeline)
@@ -111,11 +108,6 @@ def _play(*, keep: bool) -> None:
         if stage.kept_logs is None:
             raise  # not of the programs
         raise _failure(error, stage.kept_logs) from error
-
-
-def _end(number: int, _: object) -> None:
-    """End as after Ctrl-C: what was started is ended before we are."""
-    raise SystemExit(128 + number)
 
 
 def _act(stage: Stage, timeline: Timeline, *, keep: bool) -> None:
@@ -176,21 +168,5 @@ def _failure(error: Exception, logs: Path) -> click.ClickException:
     return click.ClickException(f"{what}\nAll has been ended. The logs are in {logs}")
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell failures as the command line does: the message, no traceback."""
-    from keyferry.errors import KeyferryError
-
-    try:
-        yield
-    except KeyferryError as error:
-        raise click.ClickException(str(error)) from error
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"the demo needs the Python package {error.name}: install keyferry[aws,local]"
-        ) from error
-    except KeyboardInterrupt:
-        click.echo(
-            "\nInterrupted. What the demo had started has been ended, its files are removed.", err=True
-        )
-        raise SystemExit(INTERRUPTED) from None
+def _told(interrupted: str) -> AbstractContextManager[None]:
+    return told(what="the demo", extras="aws,local", interrupted=f"Interrupted. {interrupted}")

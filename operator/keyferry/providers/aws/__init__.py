@@ -1,7 +1,7 @@
 """The `aws` provider: Secrets Manager, with the workload's own identity.
 
 `identity.py` finds out who asks, `credentials.py` gets and renews what proves it, `secrets_manager.py` reads,
-`errors.py` translates what AWS says, and `sdk.py` is the only file that touches the SDK.
+`errors.py` translates what AWS says; only `sdk.py`, with `chain.py` and `settings.py`, touches the SDK.
 """
 
 from keyferry.providers.aws.provider import AWSProvider

@@ -13,7 +13,8 @@ from keyferry.errors import AuthFailed, CredentialsExpired, KeyferryError
 from keyferry.ports import ClusterAccess
 from keyferry.providers.aws.errors import Asked, assume_failed, unreadable
 from keyferry.providers.aws.identity import Ambient, AwsIdentity, StaticKeys, WebIdentity
-from keyferry.providers.aws.sdk import STS, AwsCredentials, AwsSdk, Signer, signing
+from keyferry.providers.aws.sdk import STS, AwsSdk, Signer, signing
+from keyferry.providers.aws.settings import AwsCredentials
 from keyferry.secretdata import SecretBytes
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,8 @@ class CredentialSession:
             case StaticKeys() as keys:
                 return signing(AwsCredentials(keys.access_key, keys.secret_key, keys.token)), None
             case Ambient():
-                return await self._sdk.ambient(self._identity.region), None
+                credentials = await self._sdk.ambient(self._identity.region)
+                return signing(credentials), credentials.expires_at
             case WebIdentity() as source:
                 credentials = await self._web_identity(source)
                 return signing(credentials), credentials.expires_at

@@ -6,7 +6,9 @@ The result is a description with a fingerprint; `credentials.py` turns it into c
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,11 +22,13 @@ from keyferry.ports import AmbientIdentity, ClusterAccess, StoreView
 from keyferry.providers.aws.sdk import SECRETS_MANAGER, STS, endpoint_of
 from keyferry.secretdata import SecretBytes
 
+log = logging.getLogger(__name__)
+
 ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
 AUDIENCE_ANNOTATION: Final = "eks.amazonaws.com/audience"
 DEFAULT_AUDIENCE: Final = "sts.amazonaws.com"
 _OUR_TAGS: Final = frozenset({"esonamespace", "esostorename", "esostorekind"})
-"""Session tags that say for whom a session was opened, in lower case."""
+"""Session tags that say for whom a session was opened, as `_folded` writes them."""
 _REGION: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ARN_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}")
 
@@ -172,17 +176,43 @@ def _check_tags(block: AWSBlock, *, cluster_scoped: bool) -> None:
     named = [("sessionTags", tag.key) for tag in block.session_tags]
     named += [("customSessionTags", key) for key in block.custom_session_tags]
     for field_name, key in named:
-        if key.lower() in _OUR_TAGS:
+        if _folded(key) in _OUR_TAGS:
             raise ForbiddenError(
                 f'spec.provider.aws.{field_name}: tag "{key[:128]}" is set by Keyferry alone',
                 hint="Use another key, or sessionTagsPolicy Simple to have it set",
             )
 
 
+def _folded(key: str) -> str:
+    """A tag's key without what a comparison may ignore: width, long s, dotless i, accents, case.
+
+    How AWS compares letters that are not ASCII it does not say, so the widest way counts.
+    """
+    plain = "".join(char for char in unicodedata.normalize("NFKD", key) if not unicodedata.combining(char))
+    return plain.upper().casefold()
+
+
 def depends_on_namespace(store: StoreView) -> bool:
     """Whether each ExternalSecret's namespace makes an identity of its own."""
     block = block_of(store)
-    return is_referent(block.auth) or block.session_tags_policy != "None"
+    return is_referent(block.auth) or (bool(block.role) and block.session_tags_policy != "None")
+
+
+def without_effect(block: AWSBlock) -> list[str]:
+    """The fields of a session that are set where no session is opened: they belong to `role` alone.
+
+    The established operator takes such a store and ignores them, so they are no error.
+    """
+    if block.role:
+        return []
+    fields = {
+        "externalID": bool(block.external_id),
+        "sessionTags": bool(block.session_tags),
+        "transitiveTagKeys": bool(block.transitive_tag_keys),
+        "sessionTagsPolicy": block.session_tags_policy != "None",
+        "customSessionTags": bool(block.custom_session_tags),
+    }
+    return [name for name, is_set in fields.items() if is_set]
 
 
 async def gather(store: StoreView, namespace: str, cluster: ClusterAccess) -> AwsIdentity:
@@ -192,6 +222,8 @@ async def gather(store: StoreView, namespace: str, cluster: ClusterAccess) -> Aw
         KeyferryError: material is missing or refused.
     """
     block = block_of(store)
+    if idle := without_effect(block):
+        log.warning("%s: spec.provider.aws.%s has an effect only with role", store.key, " and ".join(idle))
     source: StaticKeys | WebIdentity | Ambient = Ambient()
     if block.auth.jwt is not None and block.auth.jwt.service_account_ref is not None:
         source = await _web_identity(store, block, namespace, cluster)

@@ -9,27 +9,27 @@ from __future__ import annotations
 
 import contextvars
 import os
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from keyferry import __version__
 from keyferry.aio import ThreadDoor
-from keyferry.errors import AuthFailed, ProviderError
-from keyferry.providers.aws.errors import AnswerUnreadable, chain_failed, is_known
-from keyferry.secretdata import SecretBytes
+from keyferry.errors import AuthFailed, ProviderError, SpecError
+from keyferry.providers.aws.chain import DefaultChain
+from keyferry.providers.aws.errors import AnswerUnreadable, is_known
+from keyferry.providers.aws.settings import AwsCredentials, client_config, importing_sdk
 
-CONNECT_TIMEOUT_S: Final = 5
-READ_TIMEOUT_S: Final = 15
 CALLS_PER_IDENTITY: Final = 8
 THREADS: Final = 4 * CALLS_PER_IDENTITY
 """Threads per service and region. More than one identity can hold: a store whose calls hang leaves room
 for the others, until its breaker opens."""
 MAX_CLIENTS: Final = 48
 """Clients kept, least recently used first to go: whoever writes stores also writes regions."""
+MAX_UNLISTED_CLIENTS: Final = 8
+"""The same for regions that the SDK does not list: new ones, and what somebody made up."""
 
 SECRETS_MANAGER: Final = "secretsmanager"
 STS: Final = "sts"
@@ -38,20 +38,10 @@ _ENDPOINT_VARIABLES: Final = {
     STS: "AWS_STS_ENDPOINT",
 }
 """The reference operator's names; the SDK's own (AWS_ENDPOINT_URL_…) it reads by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class AwsCredentials:
-    """What signs a request.
-
-    Args:
-        expires_at: when they end; None for keys that do not.
-    """
-
-    access_key: str
-    secret_key: SecretBytes = field(repr=False)
-    token: SecretBytes | None = field(repr=False)
-    expires_at: datetime | None = None
+_SDK_ENDPOINT_VARIABLES: Final = {
+    SECRETS_MANAGER: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+    STS: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"),
+}
 
 
 Signer = Callable[[], Any]
@@ -88,6 +78,7 @@ class _ContextCredentials:
 class _Client:
     client: Any
     door: ThreadDoor
+    listed: bool
     busy: int = 0
 
     def close(self) -> None:
@@ -100,6 +91,46 @@ def endpoint_of(service: str) -> str:
     return os.environ.get(_ENDPOINT_VARIABLES[service], "")
 
 
+class _Regions:
+    """The regions that the SDK knows, of all partitions.
+
+    Args:
+        data: the SDK's list of partitions.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        partitions = data["partitions"]
+        self._listed = frozenset(region for partition in partitions for region in partition["regions"])
+        self._patterns = [re.compile(partition["regionRegex"]) for partition in partitions]
+
+    def is_listed(self, region: str, service: str) -> bool:
+        """Whether the region is in the list; one that is not may be newer than the SDK.
+
+        Raises:
+            SpecError: no partition names its regions like that.
+        """
+        if region in self._listed:
+            return True
+        if not any(pattern.fullmatch(region) for pattern in self._patterns) and not _has_endpoint(service):
+            raise SpecError(
+                f'spec.provider.aws.region: "{region}" is a region of no AWS partition', hint="Correct it"
+            )
+        return False
+
+
+def _read_regions() -> _Regions:
+    with importing_sdk():
+        from botocore.loaders import create_loader
+
+    # Not a session's loader: it fails where the settings of the operator's surroundings contradict each other.
+    return _Regions(create_loader(os.environ.get("AWS_DATA_PATH")).load_data("partitions"))
+
+
+def _has_endpoint(service: str) -> bool:
+    """Whether the operator's environment names an endpoint: what stands there calls its regions as it likes."""
+    return any(map(os.environ.get, (_ENDPOINT_VARIABLES[service], *_SDK_ENDPOINT_VARIABLES[service])))
+
+
 class AwsSdk:
     """All use of the SDK. One per process."""
 
@@ -108,7 +139,10 @@ class AwsSdk:
         self._session: Any = None
         self._clients: OrderedDict[tuple[str, str], _Client] = OrderedDict()
         self._starting = ThreadDoor("aws-start", 1)
-        self._ambient: Any = None
+        # Regions that somebody made up wait for each other, and nobody else waits for more than one.
+        self._starting_unlisted = ThreadDoor("aws-start-unlisted", 1)
+        self._regions: _Regions | None = None
+        self._chain = DefaultChain()
 
     async def call(
         self,
@@ -126,6 +160,8 @@ class AwsSdk:
 
         Raises:
             ProviderError: no client can be made, or the credentials cannot be had.
+            SpecError: no partition has such a region.
+            NotAvailableError: the SDK is not installed.
             Exception: botocore's, which `errors.translated` maps.
         """
         entry = await self._client(service, region)
@@ -149,34 +185,33 @@ class AwsSdk:
         key = (service, region)
         entry = self._clients.get(key)
         if entry is None:
-            made = await self._starting.run(self._start, service, region)
+            listed = await self._is_listed(region, service)
+            door = self._starting if listed else self._starting_unlisted
+            made = await door.run(self._start, service, region, listed=listed)
             entry = self._clients.setdefault(key, made)
             if entry is not made:
                 made.close()  # somebody else asked for the same one meanwhile
-            self._make_room()
+            self._make_room(key)
         self._clients.move_to_end(key)
         return entry
 
-    def _make_room(self) -> None:
-        for key in [key for key, entry in self._clients.items() if not entry.busy]:
-            if len(self._clients) <= MAX_CLIENTS:
-                return
+    async def _is_listed(self, region: str, service: str) -> bool:
+        if self._regions is None:
+            self._regions = await self._starting.run(_read_regions)
+        return self._regions.is_listed(region, service)
+
+    def _make_room(self, new: tuple[str, str]) -> None:
+        """Close what is one too many; clients of unlisted regions never push out others."""
+        listed = self._clients[new].listed
+        peers = [key for key, entry in self._clients.items() if entry.listed is listed]
+        idle = [key for key in peers if key != new and not self._clients[key].busy]
+        for key in idle[: max(0, len(peers) - (MAX_CLIENTS if listed else MAX_UNLISTED_CLIENTS))]:
             self._clients.pop(key).close()
 
-    def _start(self, service: str, region: str) -> _Client:
+    def _start(self, service: str, region: str, *, listed: bool) -> _Client:
         """Make a client; in a thread, one at a time, because making them is not thread-safe."""
         with self._lock:
-            from botocore.config import Config
-
-            config = Config(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
-                # The planner retries: a thread that sleeps is a thread that is missing.
-                retries={"mode": "standard", "total_max_attempts": 1},
-                max_pool_connections=THREADS,
-                user_agent_extra=f"keyferry/{__version__}",
-                parameter_validation=False,
-            )
+            config = client_config(max_pool_connections=THREADS, parameter_validation=False)
             endpoint = endpoint_of(service)
             try:
                 client = self._sdk_session().create_client(
@@ -189,7 +224,7 @@ class AwsSdk:
                     f"{_ENDPOINT_VARIABLES[service]} in the operator's environment is no URL",
                     hint="Correct or remove it",
                 ) from None
-            return _Client(client, ThreadDoor(f"aws-{service}-{region}", THREADS))
+            return _Client(client, ThreadDoor(f"aws-{service}-{region}", THREADS), listed)
 
     def _sdk_session(self) -> Any:
         if self._session is None:
@@ -199,66 +234,30 @@ class AwsSdk:
             self._session.register_component("credential_provider", _ContextCredentials())
         return self._session
 
-    async def ambient(self, region: str) -> Signer:
-        """The operator's own credentials by the SDK's default chain; they renew themselves.
+    async def ambient(self, region: str) -> AwsCredentials:
+        """The operator's own credentials by the SDK's default chain, before their end renewed ones.
 
         Args:
-            region: whose STS the chain asks where the operator's environment names no region.
+            region: whose STS the chain asks where the operator's surroundings name no region.
 
         Raises:
-            AuthFailed: the chain found none.
+            ProviderError: the chain gave none.
+            SpecError, NotAvailableError: as `call`.
         """
-        found = self._ambient or await self._starting.run(self._find_ambient, region)
-        return lambda: _from_chain(found.get_frozen_credentials, region)
-
-    def _find_ambient(self, region: str) -> Any:
-        with self._lock:
-            if self._ambient is None:
-                self._ambient = _from_chain(lambda: _default_chain(region), region)
-            return self._ambient
+        return await self._chain.credentials(region if await self._is_listed(region, STS) else "")
 
     def forget_ambient(self) -> None:
         """AWS called the operator's own credentials expired: look for them anew."""
-        self._ambient = None
+        self._chain.forget()
 
     def close(self) -> None:
         """Let go of threads and connections."""
+        self._chain.close()
         self._starting.close()
+        self._starting_unlisted.close()
         for entry in self._clients.values():
             entry.close()
         self._clients.clear()
-
-
-def _default_chain(region: str) -> Any:
-    import botocore.session
-
-    session = botocore.session.get_session()
-    if not session.get_config_variable("region"):
-        session.set_config_variable("region", region)
-    found = session.get_credentials()
-    if found is None:
-        raise AuthFailed(
-            "the SDK's default chain found no AWS credentials in the operator's surroundings",
-            hint="Annotate the operator's ServiceAccount for IRSA or use EKS Pod Identity, "
-            "or give the store an auth block",
-        )
-    return found
-
-
-def _from_chain(get: Callable[[], Any], region: str) -> Any:
-    """What the SDK's default chain gives; whatever it raises means that it gives nothing.
-
-    The chain reads files and asks endpoints, and lets their failures through as they are.
-
-    Raises:
-        ProviderError: it gave nothing.
-    """
-    try:
-        return get()
-    except Exception as error:  # noqa: BLE001 - told by its kind
-        failure = chain_failed(error, region)
-    # Raised here and not above: what the chain raises may quote a file or an answer.
-    raise failure
 
 
 def signing(credentials: AwsCredentials) -> Signer:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import http.server
 import json
@@ -11,9 +12,37 @@ import threading
 
 import pytest
 
-from keyferry.errors import AuthFailed, KeyferryError
+from keyferry.errors import AuthFailed, KeyferryError, RemoteSecretNotFound, TimedOut, Unavailable
 from keyferry.ports import Read, RemoteValue, Verdict
+from keyferry.providers.aws import AWSProvider
+from keyferry.testing.aws import Fault
+from keyferry.testing.eventually import eventually_async
 from keyferry.testing.leaks import canary
+
+
+class MovableClock:
+    """The time of day, and as much as a test puts it ahead."""
+
+    def __init__(self):
+        self.ahead = dt.timedelta(0)
+
+    def now(self):
+        return dt.datetime.now(dt.UTC) + self.ahead
+
+    def monotonic(self):
+        return self.now().timestamp()
+
+
+@pytest.fixture
+def clock():
+    return MovableClock()
+
+
+@pytest.fixture
+async def provider(aws, clock):
+    made = AWSProvider(clock=clock)
+    yield made
+    await made.close()
 
 
 @pytest.fixture
@@ -165,10 +194,44 @@ async def test_missing_token_file_is_told_without_its_path(ambient_client_of, se
         await (await ambient_client_of()).read([secret])
 
 
-async def test_unreachable_sts_is_an_outage_and_no_refusal(ambient_client_of, secret, pod_role, aws):
-    from keyferry.errors import Unavailable
-    from keyferry.testing.aws import Fault
+async def test_chain_that_hangs_holds_up_nobody_else(
+    ambient_client_of, client_of, administrator, secret, pod_role, aws
+):
+    """Neither stores with credentials of their own in the same region, nor the start of clients elsewhere."""
+    aws.control.add_fault(Fault(kind="hold", service="sts", action="AssumeRoleWithWebIdentity"))
+    clients = [await ambient_client_of(prefix=f"{number}/") for number in range(5)]
+    waiting = [asyncio.create_task(client.read([secret])) for client in clients for _ in range(8)]
 
+    async def exchange_is_under_way():
+        return aws.control.count(service="sts") == 1
+
+    await eventually_async(exchange_is_under_way)
+
+    answers = [
+        *await (await client_of()).read([secret]),
+        *await (await client_of(region="eu-west-1")).read([secret]),
+    ]
+
+    assert [RemoteValue, RemoteSecretNotFound] == [type(answer) for answer in answers]
+    assert not any(task.done() for task in waiting)
+    assert 1 == aws.control.count(service="sts")
+    aws.control.clear_faults()
+    await asyncio.gather(*waiting)
+
+
+async def test_chain_keeps_the_time_limits_of_all_calls_and_asks_once(
+    ambient_client_of, secret, pod_role, aws, monkeypatch
+):
+    monkeypatch.setattr("keyferry.providers.aws.settings.READ_TIMEOUT_S", 0.3)
+    aws.control.add_fault(Fault(kind="hold", service="sts"))
+
+    with pytest.raises(TimedOut, match=r"STS in .* did not answer in time"):
+        await (await ambient_client_of()).read([secret])
+
+    assert 1 == aws.control.count(service="sts")
+
+
+async def test_unreachable_sts_is_an_outage_and_no_refusal(ambient_client_of, secret, pod_role, aws):
     aws.control.add_fault(Fault(kind="cut-before", service="sts"))
 
     with pytest.raises(Unavailable, match="STS"):
@@ -176,6 +239,10 @@ async def test_unreachable_sts_is_an_outage_and_no_refusal(ambient_client_of, se
 
 
 # EKS Pod Identity: an agent on the node
+
+
+def in_minutes(minutes):
+    return (dt.datetime.now(dt.UTC) + dt.timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Agent:
@@ -233,7 +300,7 @@ def agent(administrator, aws, monkeypatch, tmp_path, unique):
         "SecretAccessKey": given["SecretAccessKey"],
         "Token": given["SessionToken"],
         "AccountId": "123456789012",
-        "Expiration": (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Expiration": in_minutes(60),
     }
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", made.url)
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(file))
@@ -251,6 +318,21 @@ async def test_credentials_of_the_node_agent_are_used_and_kept(ambient_client_of
     assert {f"arn:aws:sts::123456789012:assumed-role/pod-{unique}/pod"} == principals(aws)
     assert 1 == agent.asked
     assert Verdict.READY is await client.validate()
+
+
+async def test_credentials_of_the_node_agent_are_renewed_before_their_end(
+    provider, clock, ambient_client_of, secret, agent
+):
+    client = await ambient_client_of()
+    agent.credentials["Expiration"] = in_minutes(8)
+    await client.read([secret])
+    asked = agent.asked
+    agent.credentials["Expiration"] = in_minutes(60)
+    clock.ahead = dt.timedelta(minutes=7, seconds=30)
+
+    await client.read([secret])
+
+    assert asked + 1 == agent.asked
 
 
 async def test_agent_that_refuses_is_told_without_its_words(

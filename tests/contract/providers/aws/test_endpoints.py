@@ -9,9 +9,10 @@ import threading
 
 import pytest
 
-from keyferry.errors import ProviderError, Unavailable
+from keyferry.errors import KeyferryError, ProviderError, SpecError, Unavailable
 from keyferry.ports import Read
 from keyferry.providers.aws import AWSProvider
+from keyferry.providers.aws.sdk import MAX_UNLISTED_CLIENTS
 
 
 class Gatekeeper:
@@ -204,15 +205,87 @@ async def test_settings_that_the_sdk_refuses_are_told(client_of, fail, monkeypat
     assert error.hint
 
 
-async def test_regions_that_nobody_uses_any_more_make_room(provider, connect, toolbox, cluster, aws):
-    """Whoever writes stores also writes regions: clients of the SDK are dear."""
-    from keyferry.providers.aws.sdk import MAX_CLIENTS
+def clients(provider):
+    """The clients that are kept; they cannot be seen from outside."""
+    return provider._sdk._clients
 
+
+@pytest.fixture
+def ask(provider, connect, toolbox, cluster):
+    """Reads from a store in a region, in vain."""
     cluster.put_secret("team-a", "keys", id="AKIAEXAMPLEEXAMPLE00", secret="secret")
-    for number in range(MAX_CLIENTS + 3):
-        block = toolbox.aws_block(region=f"xx-test-{number}", auth=toolbox.key_auth("keys"))
+
+    async def of(region):
+        block = toolbox.aws_block(region=region, auth=toolbox.key_auth("keys"))
         client = await connect(provider, toolbox.view("aws", block))
-        with pytest.raises(ProviderError):
+        with pytest.raises(KeyferryError) as failure:
+            await client.read([Read("a")])
+        return failure.value
+
+    return of
+
+
+async def test_regions_that_nobody_uses_any_more_make_room(provider, ask, aws, monkeypatch):
+    """Whoever writes stores also writes regions: clients of the SDK are dear."""
+    monkeypatch.setattr("keyferry.providers.aws.sdk.MAX_CLIENTS", 3)
+    for region in ("eu-central-1", "eu-west-1", "eu-west-2", "eu-central-1", "eu-west-3", "us-east-1"):
+        await ask(region)
+
+    assert ["eu-central-1", "eu-west-3", "us-east-1"] == [region for _, region in clients(provider)]
+
+
+async def test_made_up_regions_push_out_each_other_and_no_real_one(provider, ask, aws):
+    """Also those that look like regions: new ones do, before the SDK lists them."""
+    await ask("eu-central-1")
+    for number in range(MAX_UNLISTED_CLIENTS + 3):
+        await ask(f"eu-nowhere-{number}")
+
+    assert ("secretsmanager", "eu-central-1") in clients(provider)
+    assert 1 + MAX_UNLISTED_CLIENTS == len(clients(provider))
+
+
+async def test_new_client_is_used_also_where_all_others_are_busy(provider, ask, aws, monkeypatch):
+    """It is the one that is too many, and was made to be used."""
+    monkeypatch.setattr("keyferry.providers.aws.sdk.MAX_CLIENTS", 1)
+    await ask("eu-central-1")
+    clients(provider)["secretsmanager", "eu-central-1"].busy = 1
+
+    error = await ask("eu-west-1")
+
+    assert "AWS refuses the credentials" in error.message
+
+
+@pytest.mark.parametrize("region", ["xx-test-1", "eu-central", "aws", "cn-north-1x", "us-gov"])
+async def test_region_of_no_partition_is_refused_before_a_client_is_made(
+    gatekeeper, provider, ask, monkeypatch, region
+):
+    for service in ("SECRETS_MANAGER", "STS"):
+        monkeypatch.delenv(f"AWS_ENDPOINT_URL_{service}")
+
+    error = await ask(region)
+
+    assert SpecError is type(error)
+    assert f'region: "{region}"' in error.message
+    assert ([], {}) == (gatekeeper.wanted, clients(provider))
+
+
+async def test_endpoint_of_ones_own_calls_its_regions_as_it_likes(provider, ask, aws):
+    assert not isinstance(await ask("xx-test-1"), SpecError)
+
+
+async def test_own_identity_is_asked_for_in_each_stores_region_until_one_answers(
+    gatekeeper, provider, connect, toolbox, monkeypatch, tmp_path
+):
+    """Where the operator's surroundings name no region: nobody's region is kept for the others."""
+    for service in ("SECRETS_MANAGER", "STS"):
+        monkeypatch.delenv(f"AWS_ENDPOINT_URL_{service}")
+    (tmp_path / "token").write_text("token")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/operator")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+
+    for region in ("eu-south-1", "eu-central-1"):
+        client = await connect(provider, toolbox.view("aws", toolbox.aws_block(region=region)))
+        with pytest.raises(Unavailable):
             await client.read([Read("a")])
 
-    assert MAX_CLIENTS == len(provider._sdk._clients)  # its size cannot be seen from outside
+    assert ["sts.eu-south-1.amazonaws.com:443", "sts.eu-central-1.amazonaws.com:443"] == gatekeeper.wanted

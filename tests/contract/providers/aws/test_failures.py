@@ -228,7 +228,7 @@ async def test_endpoint_that_refuses_connections_is_unreachable(client_of, aws, 
 async def test_answer_that_does_not_come_times_out_with_a_word_about_the_network(
     client_of, aws, fail, secret, monkeypatch
 ):
-    monkeypatch.setattr("keyferry.providers.aws.sdk.READ_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("keyferry.providers.aws.settings.READ_TIMEOUT_S", 0.3)
     aws.control.add_fault(Fault(kind="hold", service="secretsmanager"))
 
     error = await fail(await client_of(), secret)

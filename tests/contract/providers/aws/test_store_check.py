@@ -40,6 +40,7 @@ GOOD = [
     pytest.param({"region": "eusc-de-east-1"}, id="region-in-the-european-sovereign-cloud"),
     pytest.param({"role": ROLE, "sessionTags": [{"key": "team", "value": "a"}]}, id="tags"),
     pytest.param({"sessionTagsPolicy": "Custom", "customSessionTags": {"team": "a"}}, id="custom-tags"),
+    pytest.param({"externalID": "x", "additionalRoles": [ROLE]}, id="external-id-for-no-role"),
 ]
 
 
@@ -129,6 +130,13 @@ def test_own_login_needs_no_ambient_identity(toolbox, auth):
 POSING = [
     pytest.param({"sessionTags": [{"key": "esoNamespace", "value": "team-b"}]}, id="esoNamespace"),
     pytest.param({"sessionTags": [{"key": "ESONAMESPACE", "value": "team-b"}]}, id="in-capitals"),
+    pytest.param({"sessionTags": [{"key": "e\u017foNamespace", "value": "team-b"}]}, id="long-s"),
+    pytest.param(
+        {"sessionTags": [{"key": "\uff45\uff53\uff4fNamespace", "value": "team-b"}]}, id="full-width"
+    ),
+    pytest.param({"sessionTags": [{"key": "esoStoreK\u0131nd", "value": "x"}]}, id="dotless-i"),
+    pytest.param({"sessionTags": [{"key": "esoStoreK\u0130nd", "value": "x"}]}, id="dotted-i"),
+    pytest.param({"sessionTags": [{"key": "esoStore\u212aind", "value": "x"}]}, id="kelvin-sign"),
     pytest.param({"sessionTags": [{"key": "esoStoreName", "value": "x"}]}, id="esoStoreName"),
     pytest.param(
         {"customSessionTags": {"esostorekind": "x"}, "sessionTagsPolicy": "Custom"}, id="esoStoreKind"
@@ -157,10 +165,48 @@ def test_cluster_store_may_name_a_namespace_itself_unless_keyferry_does(toolbox,
         pytest.param(account(), "", True, id="service-account-of-each-namespace"),
         pytest.param(account(namespace="platform"), "", False, id="one-service-account"),
         pytest.param(keys(), "", True, id="keys-of-each-namespace"),
-        pytest.param({"sessionTagsPolicy": "Simple"}, "", True, id="session-tags"),
+        pytest.param({"role": ROLE, "sessionTagsPolicy": "Simple"}, "", True, id="session-tags"),
+        pytest.param({"sessionTagsPolicy": "Simple"}, "", False, id="session-tags-of-no-session"),
+        pytest.param(
+            {"additionalRoles": [ROLE], "sessionTagsPolicy": "Simple"}, "", False, id="only-additional-roles"
+        ),
     ],
 )
 def test_store_whose_identity_depends_on_the_namespace_is_known(toolbox, changes, namespace, expected):
     view = toolbox.view("aws", toolbox.aws_block(**changes), namespace=namespace)
 
     assert AWSProvider().referent(view) is expected
+
+
+IDLE = [
+    pytest.param({"externalID": "x"}, "externalID", id="externalID"),
+    pytest.param({"sessionTags": [{"key": "a", "value": "b"}]}, "sessionTags", id="sessionTags"),
+    pytest.param({"transitiveTagKeys": ["a"]}, "transitiveTagKeys", id="transitiveTagKeys"),
+    pytest.param({"sessionTagsPolicy": "Simple"}, "sessionTagsPolicy", id="sessionTagsPolicy"),
+    pytest.param(
+        {"sessionTagsPolicy": "Custom", "customSessionTags": {"a": "b"}},
+        "sessionTagsPolicy and customSessionTags",
+        id="customSessionTags",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "named"), IDLE)
+async def test_field_without_effect_is_said_in_the_log(toolbox, cluster, caplog, changes, named):
+    """The established operator takes such stores, so they are used; nobody should believe in the tags."""
+    view = toolbox.view("aws", toolbox.aws_block(additionalRoles=[ROLE], **changes))
+    provider = AWSProvider()
+    provider.check(view)
+
+    await provider.identify(view, "team-a", cluster)
+
+    (record,) = caplog.records
+    assert f"spec.provider.aws.{named} has an effect only with role" in record.message
+    assert str(view.key) in record.message
+
+
+@pytest.mark.parametrize("changes", [{}, *({"role": ROLE} | param.values[0] for param in IDLE)])
+async def test_fields_that_have_an_effect_are_not_complained_about(toolbox, cluster, caplog, changes):
+    await AWSProvider().identify(toolbox.view("aws", toolbox.aws_block(**changes)), "team-a", cluster)
+
+    assert [] == caplog.records

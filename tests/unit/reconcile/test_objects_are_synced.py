@@ -1,0 +1,271 @@
+"""One look at an ExternalSecret, from key to status, on an API server that refuses in its own ways."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from keyferry.ports import ObjectKey
+from keyferry.providers.fake import FakeClient, FakeProvider
+from keyferry.reconcile.external_secret import reconcile_external_secret
+from keyferry.reconcile.queue import Claim, Lane
+from keyferry.testing import builders
+from keyferry.testing.builders import entry, external_secret
+from keyferry.testing.leaks import canary
+
+KEY = ObjectKey("ExternalSecret", "team-0", "app")
+STORE = ObjectKey("SecretStore", "team-0", "store")
+ONE = canary("one")
+
+
+class World:
+    """An API server with one ExternalSecret, and a store that has `db`.
+
+    Args:
+        secrets: answers to what concerns Secrets, by method; a Secret is created where there is none.
+    """
+
+    def __init__(self, bench, server, play) -> None:
+        self.bench, self.engine, self.server = bench, bench.engine, server
+        self.secrets = {"GET": play.refuses(404, "not found"), "POST": play.says(201, written("app", "s-1"))}
+        self.status = play.says(200, written("app", "u-1"))
+        self._event = play.says(201, {})
+        server.otherwise = self._answer
+
+    async def _answer(self, request):
+        if "/secrets" in request.path:
+            return await self.secrets[request.method](request)
+        if request.path.endswith("/events"):
+            return await self._event(request)
+        return await self.status(request)
+
+    def put(self, made) -> None:
+        """The watch tells of the ExternalSecret; its store is ready."""
+        store = builders.store({"db": ONE})
+        store["metadata"] |= {"namespace": "team-0", "uid": "s-0", "resourceVersion": "3", "generation": 1}
+        self.engine.books.note_store(STORE, store)
+        self.engine.books.stores[STORE].ready = True
+        made["metadata"] |= {"namespace": "team-0", "uid": "u-1", "resourceVersion": "5", "generation": 1}
+        self.engine.books.note_external_secret(KEY, made)
+
+    async def look(self, lane=Lane.USER):
+        """One look, at the time for which it is scheduled if it is; then the events are out."""
+        if self.engine.queue.due_at(KEY) is not None:
+            self.bench.clock.advance(max(0.0, self.bench.due_in(KEY)))
+            self.engine.queue.unschedule(KEY)
+        await reconcile_external_secret(self.engine, Claim(KEY, lane, self.engine.queue.now()))
+        await self.engine.events.flush(5)
+
+    def told(self):
+        """Status, reason and message of the last condition that was written; None where none was."""
+        written = [seen.json()["status"] for seen in self.server.seen if seen.path.endswith("/status")]
+        if not written:
+            return None
+        (condition,) = written[-1]["conditions"]
+        return condition["status"], condition["reason"], condition["message"]
+
+    def sent(self, method, part):
+        return [seen for seen in self.server.seen if seen.method == method and part in seen.path]
+
+    @property
+    def record(self):
+        return self.engine.books.external_secrets[KEY]
+
+
+def written(name, uid, version="9"):
+    return {"metadata": {"name": name, "namespace": "team-0", "uid": uid, "resourceVersion": version}}
+
+
+class HangingClient(FakeClient):
+    """Never answers a read."""
+
+    async def read(self, reads):
+        await asyncio.sleep(3600)
+
+
+class Hanging(FakeProvider):
+    """The fake provider, with a store that never answers."""
+
+    async def connect(self, identity):
+        return HangingClient(identity.material)
+
+
+@pytest.fixture
+def world(bench, server, play) -> World:
+    made = World(bench, server, play)
+    made.engine.books.forget_external_secret(bench.key)
+    return made
+
+
+def app(**spec):
+    return external_secret("app", entry("v", "db"), **spec)
+
+
+SYNCED = ("True", "SecretSynced", "secret synced")
+
+
+async def test_new_object_is_synced_by_three_requests_and_no_read_of_the_cluster(world) -> None:
+    world.put(app())
+
+    await world.look()
+
+    assert SYNCED == world.told()
+    assert ["secrets", "status", "events"] == [seen.path.rpartition("/")[2] for seen in world.server.seen]
+
+
+# Conflicts over the target
+
+
+async def test_conflict_that_passes_is_no_failure(world, play) -> None:
+    world.secrets["POST"] = play.refuses(409, "already exists")
+    world.put(app())
+    await world.look()
+    await world.look(Lane.RETRY)
+    assert (None, 2) == (world.told(), world.record.failures)
+
+    world.secrets["POST"] = play.says(201, written("app", "s-1"))
+    await world.look(Lane.RETRY)
+
+    assert (SYNCED, 0) == (world.told(), world.record.failures)
+    assert 0 == world.record.sync_errors
+
+
+async def test_conflict_that_lasts_is_told_counted_and_tried_ever_more_rarely(world, play, caplog) -> None:
+    """Each try reads the store, and stores bill by the call."""
+    world.secrets["POST"] = play.refuses(409, "already exists")
+    world.put(app(refreshInterval="1h"))
+
+    pauses = []
+    for _ in range(10):
+        await world.look(Lane.RETRY)
+        pauses.append(world.bench.due_in(KEY))
+
+    assert ("False", "SecretSyncedError") == world.told()[:2]
+    assert world.told()[2].startswith("could not update secret: ")
+    assert "already exists" in world.told()[2]
+    for pause, most in zip(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 3960], strict=True):
+        assert most * 0.9 <= pause <= most
+    assert (10, 10, 8) == (world.record.sync_calls, world.record.failures, world.record.sync_errors)
+    assert 1 == len(world.sent("POST", "/events"))
+    assert 1 == sum(record.levelno == logging.WARNING for record in caplog.records)
+
+
+# Failures that only a change can mend
+
+
+async def test_secret_that_the_api_server_finds_invalid_is_tried_again_at_the_next_refresh(
+    world, play
+) -> None:
+    """The store's content may be the cause, and it may be mended there."""
+    world.secrets["POST"] = play.refuses(422, "data[x]: Invalid value")
+    world.put(app(refreshInterval="10m"))
+    await world.look()
+    assert "data[x]: Invalid value" in world.told()[2]
+    assert 540 <= world.bench.due_in(KEY) <= 600
+
+    world.secrets["POST"] = play.says(201, written("app", "s-1"))
+    await world.look(Lane.PERIODIC)
+
+    assert SYNCED == world.told()
+
+
+async def test_secret_that_is_somebody_elses_is_looked_at_again_at_the_next_refresh(world, play) -> None:
+    """The store has nothing left, and the Secret was made by hand: the store may have the value again."""
+    missing = external_secret(
+        "app", entry("v", "gone"), target={"deletionPolicy": "Delete"}, refreshInterval="10m"
+    )
+    world.secrets["GET"] = play.says(200, builders.secret("app", {"v": "by hand"}, namespace="team-0"))
+    world.put(missing)
+
+    await world.look()
+
+    assert world.told()[2].startswith("failed to take ownership of target secret: ")
+    assert 540 <= world.bench.due_in(KEY) <= 600
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"target": {"template": {"data": {"a": "b"}}}}, id="not-available"),
+        pytest.param({"target": {"creationPolicy": "Merge", "deletionPolicy": "Delete"}}, id="policies"),
+    ],
+)
+async def test_spec_that_is_wrong_whatever_the_store_holds_waits_for_an_edit(world, spec) -> None:
+    world.put(app(refreshInterval="10m", **spec))
+
+    await world.look()
+
+    assert ("False", "SecretSyncedError") == world.told()[:2]
+    assert (None, 0) == (world.bench.due_in(KEY), world.record.sync_calls)
+
+
+# An immutable target
+
+
+async def test_immutable_secret_with_other_data_is_told_and_not_written(world, play) -> None:
+    foreign = builders.secret("app", {"v": "foreign"}, namespace="team-0", uid="s-1", resourceVersion="7")
+    world.secrets["POST"] = play.refuses(409, "already exists")
+    world.secrets["GET"] = play.says(200, foreign | {"immutable": True})
+    world.put(app())
+
+    await world.look()
+
+    told = (
+        'could not update secret, target is immutable: Secret "team-0/app" is immutable and holds other data. '
+        "Delete it, or use another spec.target.name"
+    )
+    assert ("False", "SecretSyncedError", told) == world.told()
+    assert [] == world.sent("PUT", "/secrets")
+
+
+# The deadline
+
+
+async def test_store_that_does_not_answer_in_time_is_named(world) -> None:
+    world.engine.providers["fake"] = Hanging()
+    world.bench.change_settings(deadline_s=0.05)
+    world.put(app())
+
+    await world.look()
+
+    told = (
+        'could not get secret data from provider: no complete answer from SecretStore "team-0/store" within 0 s. '
+        "Look at the store's load, and at the network between"
+    )
+    assert ("False", "SecretSyncedError", told) == world.told()
+    assert world.bench.due_in(KEY) <= 1.0
+
+
+async def test_api_server_that_does_not_answer_in_time_is_named(world, play) -> None:
+    world.secrets["POST"] = play.hangs
+    world.bench.change_settings(deadline_s=0.05)
+    world.put(app())
+
+    await world.look()
+
+    told = (
+        "could not update secret: the API server did not answer within 0 s. "
+        "Look at its load, and at the network between"
+    )
+    assert ("False", "SecretSyncedError", told) == world.told()
+
+
+# A status that is refused
+
+
+@pytest.mark.parametrize("lane", [Lane.USER, Lane.EVENT], ids=["edit", "anything-else"])
+async def test_edit_alone_is_told_at_once_though_statuses_were_refused_so_far(world, play, lane) -> None:
+    """What was refused of the old object may be taken of the new one."""
+    taken = world.status
+    world.status = play.refuses(403, "no")
+    world.put(app())
+    await world.look()
+    world.status = taken
+    before = len(world.sent("PUT", "/status"))
+
+    await reconcile_external_secret(world.engine, Claim(KEY, lane, world.engine.queue.now()))
+
+    assert (lane is Lane.USER) == (len(world.sent("PUT", "/status")) > before)
+    assert (lane is Lane.USER) == (not world.engine.debts.external_secrets)
