@@ -28,6 +28,8 @@ KINDS: Final = {
 CLUSTER_KINDS: Final = frozenset({names.CLUSTER_SECRET_STORE})
 SYNC_S: Final = 20.0
 """How long a sync may take on a busy machine."""
+COLLECTED_S: Final = 60.0
+"""How long an object may stay: Kubernetes' garbage collector looks for new kinds only every half minute."""
 
 EAGER_S: Final = 0.4
 
@@ -192,7 +194,7 @@ class Tenant:
 
         soon(is_so, timeout_s)
 
-    def wait_gone(self, kind: str, name: str, timeout_s: float = SYNC_S) -> None:
+    def wait_gone(self, kind: str, name: str, timeout_s: float = COLLECTED_S) -> None:
         """Wait until an object is no longer there."""
         soon(lambda: self.find(kind, name) is None, timeout_s)
 
