@@ -92,3 +92,21 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
     """
     async with asyncio.timeout(seconds):
         return await work
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Wait for the work's end or for `stop`, which cancels it.
+
+    Raises:
+        Exception: whatever the work raised.
+    """
+    loop = asyncio.get_running_loop()
+    working, stopping = loop.create_task(work, name="work"), loop.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.wait((working, stopping))
+    if not working.cancelled():
+        working.result()

@@ -21,7 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from keyferry import __version__, logs
-from keyferry.aio import TaskBag
+from keyferry.aio import TaskBag, unless
 from keyferry.api import names
 from keyferry.cli.hardening import harden
 from keyferry.cli.probes import QUEUE_WAIT_S, WATCH_SILENCE_S, Endpoints, Health, Pieces, told
@@ -151,7 +151,7 @@ class Process:
         log.info("Keyferry %s, API server %s", __version__, self._config.server)
         try:
             await self._serve()
-            await self._until_stopped(self._start())
+            await unless(self._stop, self._start())
             if not self._stop.is_set():
                 await self._watches().run(self._stop)
         finally:
@@ -242,17 +242,6 @@ class Process:
     def _used(self, kind: str) -> set[tuple[str, str]]:
         """Where the watched objects of a kind are that stores' identities were made from."""
         return {(n.namespace, n.name) for n in self.engine.planner.needs(kind) if self._is_watched(n)}
-
-    async def _until_stopped(self, work: Any) -> None:
-        """Wait for the work's end, or for a signal, which cancels it."""
-        working = asyncio.get_running_loop().create_task(work, name="start")
-        stopping = asyncio.get_running_loop().create_task(self._stop.wait(), name="stop")
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if working.done():
-            working.result()  # what went wrong is the process's end
-        working.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
 
     def _spawn(self, work: Any, name: str) -> None:
         self._tasks.spawn(work, name=name)

@@ -18,9 +18,9 @@ from keyferry.api.secret_store import ClusterSecretStoreCondition, SecretStoreSp
 from keyferry.errors import ForbiddenError, SpecError
 
 
-def is_our_class(spec: SecretStoreSpec, controller_class: str) -> bool:
-    """Whether a store is ours to serve: it names no class, or ours."""
-    return spec.controller in ("", controller_class)
+def is_our_class(controller: str, controller_class: str) -> bool:
+    """Whether a store is ours to serve: its spec.controller names no class, or ours."""
+    return controller in ("", controller_class)
 
 
 def check_namespace(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import kopf
 
-from keyferry.aio import TaskBag
+from keyferry.aio import TaskBag, unless
 from keyferry.handlers import inline
 from keyferry.handlers.session import WatchSigns, kopf_session
 from keyferry.handlers.settings import EndlessBackoff, watch_only_settings
@@ -53,7 +53,7 @@ class Watching:
     known: inline.Known
     listed: Callable[[str], None]
     relisted: Callable[[str], None]
-    served: Callable[[], Awaitable[None]]
+    served: Callable[[], Coroutine[Any, Any, None]]
     take_signals: Callable[[], None]
     prefer_inline: bool = True
     silence_s: float = SILENCE_S
@@ -90,13 +90,13 @@ class Watches:
                     log.warning("the watches ended (%s), starting them anew", type(error).__name__)
                 if asyncio.get_running_loop().time() - began > _CALM_S:
                     pauses = iter(EndlessBackoff())
-                await _unless(stop, asyncio.sleep(next(pauses)), tasks)
+                await unless(stop, asyncio.sleep(next(pauses)))
         finally:
             restore()
             await tasks.close()
 
     async def _run_once(self, stop: asyncio.Event, tasks: TaskBag) -> None:
-        await _unless(stop, self._watching.served(), tasks)
+        await unless(stop, self._watching.served())
         if stop.is_set():
             return
         # kopf's own flag: set at the end of this run in any case, so that no waiter of kopf's stays behind.
@@ -209,20 +209,3 @@ async def _end_orphans() -> None:
 async def _forward(stop: asyncio.Event, flag: asyncio.Event) -> None:
     await stop.wait()
     flag.set()
-
-
-async def _unless(stop: asyncio.Event, work: Awaitable[None], tasks: TaskBag) -> None:
-    """Wait for the work's end or for `stop`, which cancels it."""
-
-    async def run() -> None:
-        await work
-
-    working, stopping = tasks.spawn(run(), name="until stopped"), tasks.spawn(_wait(stop), name="stop")
-    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    working.cancel()
-    await asyncio.wait((working, stopping))
-
-
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from keyferry.aio import TaskBag
 from keyferry.duration import parse_go_duration
@@ -32,6 +32,7 @@ from keyferry.ports import (
 )
 
 log = logging.getLogger(__name__)
+_Versioned = TypeVar("_Versioned", SecretObject, ServiceAccountObject)
 
 UNUSED_GRACE_S: Final = 10.0
 """How long a session outlives its last user."""
@@ -96,20 +97,20 @@ class _Noting:
         self._note = note
 
     async def read_secret(self, namespace: str, name: str) -> SecretObject:
-        need = ObjectKey("Secret", namespace, name)
-        self._note(need, "")
-        found = await self._cluster.read_secret(namespace, name)
-        self._note(need, found.resource_version)
-        return found
+        reading = self._cluster.read_secret(namespace, name)
+        return await self._noted(ObjectKey("Secret", namespace, name), reading)
 
     async def read_config_map(self, namespace: str, name: str) -> Mapping[str, str]:
         self._note(ObjectKey("ConfigMap", namespace, name), "")
         return await self._cluster.read_config_map(namespace, name)
 
     async def read_service_account(self, namespace: str, name: str) -> ServiceAccountObject:
-        need = ObjectKey("ServiceAccount", namespace, name)
+        reading = self._cluster.read_service_account(namespace, name)
+        return await self._noted(ObjectKey("ServiceAccount", namespace, name), reading)
+
+    async def _noted(self, need: ObjectKey, reading: Awaitable[_Versioned]) -> _Versioned:
         self._note(need, "")
-        found = await self._cluster.read_service_account(namespace, name)
+        found = await reading
         self._note(need, found.resource_version)
         return found
 

@@ -6,16 +6,23 @@ Kept only for objects that have such a status, so that the others cost nothing.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
 
 from keyferry.api.secret_store import SecretStoreStatus
 from keyferry.core.backoff import status_delay
 from keyferry.core.summarize import StoreOutcome
-from keyferry.errors import KubeError, KubeInvalid
+from keyferry.errors import KubeConflict, KubeError, KubeInvalid
+from keyferry.kube.client import KubeApi
+from keyferry.kube.status import write_status
 from keyferry.ports import ObjectKey
-from keyferry.reconcile.books import StoreRecord
+from keyferry.reconcile.books import ExternalSecretRecord, StoreRecord
 
 log = logging.getLogger(__name__)
+_TRIES: Final = 3
 
 
 @dataclass(slots=True)
@@ -60,3 +67,32 @@ class Debts:
 
     external_secrets: dict[ObjectKey, Debt] = field(default_factory=dict)
     stores: dict[ObjectKey, StoreDebt] = field(default_factory=dict)
+
+
+async def put_status(
+    api: KubeApi,
+    key: ObjectKey,
+    record: ExternalSecretRecord | StoreRecord,
+    status: bytes,
+    catch_up: Callable[[], Awaitable[bool]],
+) -> bool:
+    """Write a status into the object and its record; False where it speaks of yesterday's object.
+
+    Args:
+        catch_up: after a conflict, takes over the object as it is now; whether the status still speaks of it.
+
+    Raises:
+        KubeError: the API server does not take it; KubeConflict if it is changed again and again.
+    """
+    for attempt in range(1, _TRIES + 1):
+        try:
+            version = await write_status(api, key, record.resource_version, record.uid, msgspec.Raw(status))
+        except KubeConflict:
+            if not await catch_up():
+                return False
+            if attempt == _TRIES:
+                raise
+        else:
+            record.resource_version, record.status = version, status
+            return True
+    raise AssertionError("unreachable")

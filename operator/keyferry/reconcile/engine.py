@@ -15,7 +15,7 @@ from keyferry.kube.access import KubeAccess
 from keyferry.kube.client import KubeApi
 from keyferry.kube.events import EventRecorder
 from keyferry.planner.planner import Planner
-from keyferry.ports import Provider
+from keyferry.ports import ObjectKey, Provider
 from keyferry.reconcile.books import Books
 from keyferry.reconcile.debts import Debts
 from keyferry.reconcile.queue import WorkQueue
@@ -39,6 +39,10 @@ class Settings:
     """Longest time for one reconcile."""
     addresses: AddressPolicy = field(default_factory=AddressPolicy)
     """Where stores may be."""
+
+    def validates(self, store: ObjectKey) -> bool:
+        """Whether stores of this one's kind are validated here."""
+        return self.secret_stores if store.namespace else self.cluster_stores
 
 
 @dataclass(slots=True)

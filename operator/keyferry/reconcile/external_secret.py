@@ -227,11 +227,7 @@ def _is_ours(engine: Engine, stores: list[ObjectKey]) -> bool:
         if not key.namespace and not engine.settings.cluster_stores:
             return False
         record = engine.books.stores.get(key)
-        if record is None:
-            continue
-        if record.controller not in ("", engine.settings.controller_class):
-            return False
-        if record.view is not None and not is_our_class(record.view.spec, engine.settings.controller_class):
+        if record is not None and not is_our_class(record.controller, engine.settings.controller_class):
             return False
     return True
 

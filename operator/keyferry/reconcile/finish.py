@@ -21,18 +21,17 @@ from keyferry.core.summarize import (
     only_refresh_time_changed,
     refresh_time_is_stale,
 )
-from keyferry.errors import KeyferryError, KubeConflict, KubeError, KubeInvalid, KubeNotFound
+from keyferry.errors import KeyferryError, KubeError, KubeInvalid, KubeNotFound
 from keyferry.kube.events import NORMAL, WARNING
-from keyferry.kube.status import object_path, write_status
+from keyferry.kube.status import object_path
 from keyferry.planner.health import Deferred
 from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord
-from keyferry.reconcile.debts import Debt
+from keyferry.reconcile.debts import Debt, put_status
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.queue import Claim, Lane
 
 log = logging.getLogger(__name__)
-_STATUS_TRIES = 3
 
 
 async def finish(
@@ -145,32 +144,21 @@ async def write_pending(engine: Engine, key: ObjectKey, record: ExternalSecretRe
     debts = engine.debts.external_secrets
     if (debt := debts.get(key)) is not None and engine.queue.now() < debt.not_before:
         return
-    for attempt in range(_STATUS_TRIES):
-        pending = record.unwritten
-        try:
-            version = await write_status(
-                engine.api, key, record.resource_version, record.uid, msgspec.Raw(pending)
-            )
-        except KubeNotFound:
-            forget(engine, key)
-            return
-        except KubeConflict as error:
-            if not await _catch_up(engine, key, record):
-                return
-            if attempt == _STATUS_TRIES - 1:
-                _refused(engine, key, error)
-        except KubeInvalid as error:
+    try:
+        written = await put_status(
+            engine.api, key, record, record.unwritten, lambda: _catch_up(engine, key, record)
+        )
+    except KubeNotFound:
+        forget(engine, key)
+    except KubeError as error:
+        if isinstance(error, KubeInvalid):
             # An object older than the schema's rules: no try will be taken, and the event has told.
             record.unwritten = b""
-            _refused(engine, key, error)
-            return
-        except KubeError as error:
-            _refused(engine, key, error)
-            return
-        else:
-            record.resource_version, record.status, record.unwritten = version, pending, b""
+        _refused(engine, key, error)
+    else:
+        if written:
+            record.unwritten = b""
             debts.pop(key, None)
-            return
 
 
 async def _catch_up(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> bool:

@@ -208,10 +208,8 @@ class WorkQueue:
 
     def done(self, key: ObjectKey) -> None:
         """The work on a key has ended; if it was added meanwhile, it waits for its next turn."""
-        if key in self._aside:
-            self._aside.discard(key)
-        else:
-            self._out -= 1
+        self.take_back(key)
+        self._out -= 1
         entry = self._entries.get(key)
         if entry is not None:
             entry.working = False

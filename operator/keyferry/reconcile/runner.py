@@ -34,8 +34,6 @@ class Runner:
         self._reconcilers = reconcilers
         self._taking: asyncio.Task[None] | None = None
         self._working: set[asyncio.Task[None]] = set()
-        self.last_end = 0.0
-        """Loop time at which a worker last finished a key."""
 
     def start(self) -> None:
         """Start to take keys."""
@@ -57,7 +55,6 @@ class Runner:
             await self._one(claim)
         finally:
             self._engine.queue.done(claim.key)
-            self.last_end = self._engine.queue.now()
             if self._engine.queue.idle:
                 self._engine.planner.forget_answers()
 

@@ -12,12 +12,12 @@ import orjson
 from keyferry.api import names
 from keyferry.core import summarize
 from keyferry.core.backoff import retry_delay
+from keyferry.core.stores import is_our_class
 from keyferry.core.summarize import StoreOutcome, store_failed, store_status
 from keyferry.duration import parse_go_duration
 from keyferry.errors import (
     InternalError,
     KeyferryError,
-    KubeConflict,
     KubeError,
     KubeInvalid,
     KubeNotFound,
@@ -25,10 +25,10 @@ from keyferry.errors import (
     TimedOut,
 )
 from keyferry.kube.events import NORMAL, WARNING
-from keyferry.kube.status import object_path, write_status
+from keyferry.kube.status import object_path
 from keyferry.ports import ObjectKey, Verdict
 from keyferry.reconcile.books import StoreRecord
-from keyferry.reconcile.debts import StoreDebt
+from keyferry.reconcile.debts import StoreDebt, put_status
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.stores import check_store, unavailable_provider
@@ -36,7 +36,6 @@ from keyferry.reconcile.stores import check_store, unavailable_provider
 log = logging.getLogger(__name__)
 
 VALIDATION_DEADLINE_S: Final = 30.0
-_STATUS_TRIES: Final = 3
 
 
 async def reconcile_store(engine: Engine, claim: Claim) -> None:
@@ -94,8 +93,8 @@ def outage_ended(engine: Engine, store: ObjectKey) -> None:
 
 
 def _is_ours(engine: Engine, key: ObjectKey, record: StoreRecord) -> bool:
-    enabled = engine.settings.secret_stores if key.namespace else engine.settings.cluster_stores
-    return enabled and record.controller in ("", engine.settings.controller_class)
+    settings = engine.settings
+    return settings.validates(key) and is_our_class(record.controller, settings.controller_class)
 
 
 async def _validate(engine: Engine, key: ObjectKey, record: StoreRecord) -> tuple[StoreOutcome, str]:
@@ -157,38 +156,21 @@ async def _write_owed(engine: Engine, key: ObjectKey, record: StoreRecord, debt:
     if engine.queue.now() < debt.not_before or debt.status is None:
         return True
     status = msgspec.json.encode(debt.status)
-    for attempt in range(_STATUS_TRIES):
-        try:
-            version = await write_status(
-                engine.api, key, record.resource_version, record.uid, msgspec.Raw(status)
-            )
-        except KubeNotFound:
-            forget_store(engine, key)
+    try:
+        if not await put_status(engine.api, key, record, status, lambda: _catch_up(engine, key, record)):
             return False
-        except KubeConflict as error:
-            if not await _catch_up(engine, key, record):
-                return False
-            if attempt == _STATUS_TRIES - 1:
-                _refused(engine, key, debt, error)
-        except KubeInvalid as error:
-            # A store older than the schema's rules: no try will be taken.
-            debt.status = None
-            _refused(engine, key, debt, error)
-            break
-        except KubeError as error:
-            _refused(engine, key, debt, error)
-            break
-        else:
-            record.resource_version, record.status = version, status
-            engine.debts.stores.pop(key, None)
-            _tell(engine, key, record, debt.outcome)
-            break
+    except KubeNotFound:
+        forget_store(engine, key)
+        return False
+    except KubeError as error:
+        if isinstance(error, KubeInvalid):
+            debt.status = None  # a store older than the schema's rules: no try will be taken
+        debt.refused(error, engine.queue.now(), engine.random.random())
+        engine.debts.stores[key] = debt
+    else:
+        engine.debts.stores.pop(key, None)
+        _tell(engine, key, record, debt.outcome)
     return True
-
-
-def _refused(engine: Engine, key: ObjectKey, debt: StoreDebt, error: KubeError) -> None:
-    debt.refused(error, engine.queue.now(), engine.random.random())
-    engine.debts.stores[key] = debt
 
 
 async def _catch_up(engine: Engine, key: ObjectKey, record: StoreRecord) -> bool:

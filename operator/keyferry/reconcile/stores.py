@@ -9,7 +9,7 @@ import orjson
 
 from keyferry.api import names
 from keyferry.api.external_secret import SecretStoreRef
-from keyferry.core.stores import check_namespace, check_references
+from keyferry.core.stores import check_namespace, check_references, is_our_class
 from keyferry.errors import (
     BACKOFF,
     ForbiddenError,
@@ -62,7 +62,7 @@ async def use_store(engine: Engine, ref: SecretStoreRef, namespace: str) -> Stor
     """
     key = store_key(ref, namespace)
     record = engine.books.stores.get(key) or await _look_for(engine, key)
-    if record.controller not in ("", engine.settings.controller_class):
+    if not is_our_class(record.controller, engine.settings.controller_class):
         # Found a moment ago, ahead of its watch: the next look leaves the ExternalSecret alone.
         raise Unsettled(f"{key} is of another controller class")
     if record.view is None:
@@ -110,9 +110,8 @@ async def _look_for(engine: Engine, key: ObjectKey) -> StoreRecord:
 
 
 def _check_ready(engine: Engine, key: ObjectKey, record: StoreRecord) -> None:
-    validates = engine.settings.cluster_stores if not key.namespace else engine.settings.secret_stores
     ready, cause = record.ready, record.cause
-    if not validates:
+    if not engine.settings.validates(key):
         # Somebody else validates stores: the condition on the object is what we know.
         condition = next((c for c in record.read_status().conditions if c.type == "Ready"), None)
         ready = condition is not None and condition.status == "True"

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told otherwise."""
+"""Clocks that a test sets: one stands still, one is the real one put ahead."""
 
 from __future__ import annotations
 
@@ -43,5 +43,21 @@ class FakeClock:
         self._now -= timedelta(seconds=seconds)
 
 
+class MovableClock:
+    """Fulfils `clock.Clock`: the time of day, and as much as a test puts it ahead."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        """See `Clock.now`."""
+        return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        """See `Clock.monotonic`."""
+        return self.now().timestamp()
+
+
 if TYPE_CHECKING:
     _: Clock = FakeClock()
+    _ = MovableClock()

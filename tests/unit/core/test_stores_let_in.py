@@ -35,7 +35,7 @@ def _lets_in(spec, namespace="team-a", labels=None):
     ("controller", "ours"), [("", True), ("default", True), ("other", False), ("Default", False)]
 )
 def test_store_is_ours_if_it_names_no_class_or_ours(controller, ours):
-    assert is_our_class(_store(controller=controller), "default") is ours
+    assert is_our_class(_store(controller=controller).controller, "default") is ours
 
 
 # -- conditions

@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from keyferry.aio import TaskBag, within
+from keyferry.aio import TaskBag, unless, within
 
 
 async def _forever(began: asyncio.Event | None = None):
@@ -187,3 +187,50 @@ async def test_cancelled_from_outside_is_cancelled_and_not_late():
 
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_work_goes_on_to_its_end_unless_stopped():
+    done = []
+
+    async def work():
+        await asyncio.sleep(0)
+        done.append(True)
+
+    await unless(asyncio.Event(), work())
+
+    assert [True] == done
+
+
+async def test_stop_cancels_the_work_and_leaves_no_task():
+    before, stop, began = asyncio.all_tasks(), asyncio.Event(), asyncio.Event()
+    waiting = asyncio.create_task(unless(stop, _forever(began)))
+    await began.wait()
+
+    stop.set()
+    await waiting
+
+    assert before == asyncio.all_tasks()
+
+
+async def test_failure_of_the_work_is_raised_and_leaves_no_task():
+    before = asyncio.all_tasks()
+
+    async def work():
+        raise KeyError("no")
+
+    with pytest.raises(KeyError, match="no"):
+        await unless(asyncio.Event(), work())
+
+    assert before == asyncio.all_tasks()
+
+
+async def test_cancelled_waiter_takes_the_work_along():
+    before, began = asyncio.all_tasks(), asyncio.Event()
+    waiting = asyncio.create_task(unless(asyncio.Event(), _forever(began)))
+    await began.wait()
+
+    waiting.cancel()
+    await _ended(waiting)
+
+    assert waiting.cancelled()
+    assert before == asyncio.all_tasks()

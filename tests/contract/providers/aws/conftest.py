@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import http.server
-import ipaddress
-import json
-import ssl
 import threading
-import time
-import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
-import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keyferry.errors import KeyferryError
 from keyferry.providers.aws import AWSProvider
+from keyferry.testing.clock import MovableClock
+from keyferry.testing.issuer import Issuer
 
 
 @pytest.fixture
-async def provider(aws) -> AsyncIterator[AWSProvider]:
-    made = AWSProvider()
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+async def provider(aws, clock) -> AsyncIterator[AWSProvider]:
+    made = AWSProvider(clock=clock)
     yield made
     await made.close()
 
@@ -125,104 +121,9 @@ async def scripted_client(scripted, connect, toolbox, cluster):
     await provider.close()
 
 
-class Issuer:
-    """An OpenID Connect issuer on loopback: discovery document and keys over TLS, tokens for ServiceAccounts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ca_pem, tls = _certificates(folder)
-        self._key = rsa.generate_private_key(65537, 2048)
-        self.lifetime_s = 600
-        issuer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = json.dumps(issuer.document(self.path)).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: object) -> None:
-                """Nothing to standard error."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def document(self, path: str) -> dict[str, object]:
-        if path.endswith("openid-configuration"):
-            return {"issuer": self.url, "jwks_uri": f"{self.url}/openid/v1/jwks"}
-        public = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
-        return {"keys": [{**public, "kid": "one", "use": "sig"}]}
-
-    def token(self, subject: str, audiences: object) -> str:
-        now = int(time.time())
-        claims = {"iss": self.url, "sub": subject, "aud": list(audiences)}
-        claims |= {"iat": now, "nbf": now, "exp": now + self.lifetime_s}
-        return jwt.encode(claims, self._key, "RS256", headers={"kid": "one"})
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def _certificates(folder: Path) -> tuple[str, ssl.SSLContext]:
-    """A CA, as PEM, and a server certificate for 127.0.0.1, as a TLS context."""
-    now = dt.datetime.now(dt.UTC)
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test CA {uuid.uuid4().hex[:8]}")])
-
-    def signed(name, public, extension, *, ca):
-        usage = x509.KeyUsage(
-            digital_signature=True,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=ca,
-            crl_sign=ca,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(ca_name)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(minutes=5))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-            )
-            .add_extension(usage, critical=True)
-        )
-        if extension is not None:
-            builder = builder.add_extension(extension, critical=False)
-        return builder.sign(ca_key, hashes.SHA256())
-
-    ca = signed(ca_name, ca_key.public_key(), None, ca=True)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    certificate = signed(subject, key.public_key(), address, ca=False)
-    pem = folder / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return ca.public_bytes(serialization.Encoding.PEM).decode(), context
-
-
 @pytest.fixture(scope="session")
 def running_issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
-    issuer = Issuer(tmp_path_factory.mktemp("issuer"))
+    issuer = Issuer(tmp_path_factory.mktemp("issuer"), rsa.generate_private_key(65537, 2048))
     yield issuer
     issuer.close()
 

@@ -14,35 +14,9 @@ import pytest
 
 from keyferry.errors import AuthFailed, KeyferryError, RemoteSecretNotFound, TimedOut, Unavailable
 from keyferry.ports import Read, RemoteValue, Verdict
-from keyferry.providers.aws import AWSProvider
 from keyferry.testing.aws import Fault
 from keyferry.testing.eventually import eventually_async
 from keyferry.testing.leaks import canary
-
-
-class MovableClock:
-    """The time of day, and as much as a test puts it ahead."""
-
-    def __init__(self):
-        self.ahead = dt.timedelta(0)
-
-    def now(self):
-        return dt.datetime.now(dt.UTC) + self.ahead
-
-    def monotonic(self):
-        return self.now().timestamp()
-
-
-@pytest.fixture
-def clock():
-    return MovableClock()
-
-
-@pytest.fixture
-async def provider(aws, clock):
-    made = AWSProvider(clock=clock)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

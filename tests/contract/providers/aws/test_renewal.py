@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -13,34 +13,8 @@ from keyferry.errors import AuthFailed, CredentialsExpired, KeyferryError, RateL
 from keyferry.planner.cache import Freshness
 from keyferry.planner.planner import Planner
 from keyferry.ports import Read, RemoteValue
-from keyferry.providers.aws import AWSProvider
 from keyferry.testing.aws import Fault
 from keyferry.testing.eventually import eventually_async
-
-
-class MovableClock:
-    """The time of day, and as much as a test puts it ahead."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def monotonic(self) -> float:
-        return self.now().timestamp()
-
-
-@pytest.fixture
-def clock():
-    return MovableClock()
-
-
-@pytest.fixture
-async def provider(aws, clock):
-    made = AWSProvider(clock=clock)
-    yield made
-    await made.close()
 
 
 @pytest.fixture
