@@ -73,6 +73,8 @@ class KeyferryError(Exception):
         self.message = one_line(message)
         self.hint = one_line(hint)
         self.retry = self.default_retry if retry is None else retry
+        self.details: tuple[str, ...] = ()
+        """Where one failure stands for several: the text of each."""
         super().__init__(self.message)
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from keyferry.api.model import Model
 from keyferry.api.secret_store import SecretStoreSpec
 from keyferry.errors import ProviderError
 from keyferry.secretdata import SecretBytes, SecretData
@@ -108,6 +109,16 @@ class Capabilities(enum.StrEnum):
     READ_WRITE = "ReadWrite"
 
 
+class Maintenance(enum.Enum):
+    """How a kind of store is looked after; what users should know of it is told on their stores."""
+
+    MAINTAINED = "maintained"
+    UNMAINTAINED = "unmaintained"
+    """It works as it is, and nobody looks after it."""
+    DEPRECATED = "deprecated"
+    """It will go."""
+
+
 class Verdict(enum.Enum):
     """What validating a store's connection found; failure is an exception."""
 
@@ -199,6 +210,34 @@ class RemoteValue:
     version: str = ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Find:
+    """A search in a store: all that lies below the path, has a matching name, and carries all the tags.
+
+    Args:
+        path: where to look, as the manifest names it; None where it names nothing.
+        name: RE2 that the name must match somewhere; None where names do not matter.
+        tags: name and value of each tag, sorted.
+    """
+
+    path: str | None = None
+    name: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One remote secret that a search found.
+
+    Args:
+        name: the key that it gives, before any rewrite or conversion.
+        answer: its value where the search brought it along, else the question that reads it.
+    """
+
+    name: str
+    answer: RemoteValue | Read
+
+
 class StoreClient(Protocol):
     """A connection to one store under one identity, shared by all that have the same fingerprint.
 
@@ -226,6 +265,17 @@ class StoreClient(Protocol):
         """
         ...
 
+    async def find(self, find: Find) -> Sequence[Found]:
+        """All remote secrets that fit, in a stable order; none is no failure.
+
+        Called with a checked regular expression; counts as one of `max_concurrency` while it runs.
+
+        Raises:
+            SpecError: the store cannot search like that; the message names the field.
+            ProviderError: the search failed; nothing is returned by halves.
+        """
+        ...
+
     async def validate(self) -> Verdict:
         """Prove the identity to the store, without reading a value.
 
@@ -249,6 +299,7 @@ class Provider(Protocol):
     name: ClassVar[str]
     """Its key in `spec.provider`."""
     capabilities: ClassVar[Capabilities]
+    maintenance: ClassVar[Maintenance]
     reading: ClassVar[ReadingRules]
 
     def check(self, store: StoreView) -> None:
@@ -282,4 +333,82 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Let go of what clients share."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorView:
+    """A generator as its code sees it.
+
+    Args:
+        key: the object that the manifest names: one of the namespaced kinds, or a ClusterGenerator.
+        kind: what makes the values, such as Password; the inner kind of a ClusterGenerator.
+        namespace: of the ExternalSecret, where references point that name no namespace.
+        spec: its typed spec; a dict where we have no type.
+    """
+
+    key: ObjectKey
+    kind: str
+    namespace: str
+    spec: Any
+
+    @property
+    def cluster_scoped(self) -> bool:
+        """Whether references may name a namespace of their own."""
+        return not self.key.namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a generator has made.
+
+    Args:
+        data: the values by key.
+        state: what `Generator.cleanup` needs to take back what was made elsewhere, as JSON without any
+            secret value; empty where there is nothing to take back.
+    """
+
+    data: SecretData
+    state: bytes = b""
+
+
+class Generator(Protocol):
+    """One kind of generator. Stateless but for what its calls share (connection pools)."""
+
+    kind: ClassVar[str]
+    """Its kind in the API."""
+    spec: ClassVar[type[Model]]
+    """What `GeneratorView.spec` is."""
+
+    def check(self, view: GeneratorView) -> None:
+        """Check the spec without asking anybody. Called before each of the others.
+
+        Raises:
+            SpecError, NotAvailableError, ForbiddenError: as `Provider.check`.
+        """
+        ...
+
+    def keys(self, view: GeneratorView) -> Sequence[str]:
+        """The keys that `generate` gives, told without generating: by them, values that exist are kept."""
+        ...
+
+    async def generate(self, view: GeneratorView, cluster: ClusterAccess) -> Generated:
+        """Make new values. Called once at creation and once per refresh, and never to look.
+
+        Raises:
+            SpecError, RenderError: they cannot be made of this spec.
+            ProviderError, KubeError: somebody who is asked refuses or cannot be reached.
+        """
+        ...
+
+    async def cleanup(self, view: GeneratorView, state: bytes, cluster: ClusterAccess) -> None:
+        """Take back what was made elsewhere; what is gone already is fine. Called until it succeeds.
+
+        Raises:
+            KeyferryError: it failed, and will be tried again.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what calls share."""
         ...

@@ -27,6 +27,7 @@ from keyferry.localcluster import LocalCluster, StreamProgress, binaries
 from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.aws import Administrator, StrictAws
 from keyferry.testing.awstenant import AWSTenant
+from keyferry.testing.calm import assert_calm
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import LeakDetector
@@ -121,11 +122,21 @@ def operator_kubeconfig(cluster: LocalCluster, installed: None) -> Path:
 
 
 @pytest.fixture(scope="session")
-def operator(operator_kubeconfig: Path, aws: StrictAws, leaks: LeakDetector) -> Iterator[OperatorProcess]:
+def running() -> list[OperatorProcess]:
+    """The operators that run now."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def operator(
+    operator_kubeconfig: Path, aws: StrictAws, leaks: LeakDetector, running: list[OperatorProcess]
+) -> Iterator[OperatorProcess]:
     """The operator that serves all namespaces, for tests that do not disturb it."""
     process = OperatorProcess(operator_kubeconfig, aws.environment, ["--loglevel=debug"])
     with process.start():
+        running.append(process)
         yield process
+        running.remove(process)
         leaks.look("metrics of the shared operator", process.metrics())
     leaks.look("log of the shared operator", process.log)
     assert "a bug in Keyferry" not in process.log
@@ -133,7 +144,11 @@ def operator(operator_kubeconfig: Path, aws: StrictAws, leaks: LeakDetector) -> 
 
 @pytest.fixture
 def private_operator(
-    operator_kubeconfig: Path, aws: StrictAws, namespace: str, leaks: LeakDetector
+    operator_kubeconfig: Path,
+    aws: StrictAws,
+    namespace: str,
+    leaks: LeakDetector,
+    running: list[OperatorProcess],
 ) -> Iterator[Callable[..., OperatorProcess]]:
     """Starts operators of the test's own; they end with it.
 
@@ -152,10 +167,12 @@ def private_operator(
             kubeconfig or operator_kubeconfig, aws.environment | (environment or {}), [*own, *flags]
         )
         started.append(process)
+        running.append(process)
         return process.start(wait=wait)
 
     yield start
     for process in started:
+        running.remove(process)
         if process.exit_code is None:
             process.stop()
         leaks.look(f"log of a private operator in {namespace}", process.log)
@@ -198,6 +215,35 @@ def namespace(kube: KubeClient, request: pytest.FixtureRequest, leaks: LeakDetec
 def tenant(kube: KubeClient, namespace: str) -> Tenant:
     """One who works in the test's namespace."""
     return Tenant(kube, namespace)
+
+
+@pytest.fixture(autouse=True)
+def second_look(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After every test: a second look at an unchanged world makes no write at all."""
+    names = set(request.fixturenames)
+    ours = "tenant" in names and bool(names & {"operator", "private_operator"})
+    if not ours or request.node.get_closest_marker("restless"):
+        yield
+        return
+    # Asked for here, so that the operators still run and the namespace still exists when this ends.
+    for name in ("tenant", "private_operator", "operator"):
+        if name in names:
+            request.getfixturevalue(name)
+    tenant: Tenant = request.getfixturevalue("tenant")
+    yield
+    if request.node.stash.get(PASSED, False):
+        assert_calm(tenant, request.getfixturevalue("running"))
+
+
+PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if report.when == "call":
+        item.stash[PASSED] = report.passed
+    return report
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from keyferry.testing.kubeclient import KubeClient, Object, path_of
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests/unit/api/samples"
 API = "external-secrets.io/v1"
+STORES = frozenset(["SecretStore", "ClusterSecretStore"])
 CRDS = ["externalsecrets.external-secrets.io", "secretstores.external-secrets.io"]
 POLICIES = ["externalsecrets.keyferry.io", "secretstores.keyferry.io"]
 FOREIGN = (
@@ -102,7 +103,8 @@ def _references() -> Iterator[tuple[str, Object, list[Any]]]:
     """Every reference of every sample: its path in words, the provider block, and the keys that lead to it."""
     for file in sorted(SAMPLES.glob("*.yaml")):
         for sample in yaml.safe_load_all(file.read_text("utf-8")):
-            if provider := sample["spec"].get("provider"):
+            if sample["kind"] in STORES:
+                provider = sample["spec"]["provider"]
                 for keys in _keys(provider):
                     words = "".join("[]" if isinstance(key, int) else f".{key}" for key in keys)
                     yield f"spec.provider{words}", provider, keys
@@ -236,3 +238,22 @@ def test_long_lists_of_long_keys_stay_within_the_policys_budget(client, namespac
     # Beyond, equal keys are left to the operator: the last one wins, as the API has it without policies.
     assert refusal(MAX_COMPARED_KEYS + 1, secretKey=f"{0:0{length}}") == ""
     assert refusal(1_000) == ""
+
+
+def test_duplicates_are_refused_where_the_spec_is_embedded_too(client):
+    path = path_of(API, "clusterexternalsecrets")
+    body = {
+        "apiVersion": API,
+        "kind": "ClusterExternalSecret",
+        "metadata": {"name": "embedded"},
+        "spec": {"externalSecretSpec": {"data": [ENTRY, ENTRY]}},
+    }
+
+    def refusal() -> str:
+        with pytest.raises(KubeInvalid) as refused:
+            client.post(path, body, dryRun="All")
+        return refused.value.message
+
+    assert "duplicate secretKey found: password" in eventually(refusal)
+    body["spec"] = {"externalSecretSpec": {"data": [ENTRY, {**ENTRY, "secretKey": "other"}]}}
+    client.post(path, body, dryRun="All")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from keyferry.api.crd import KINDS
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
@@ -16,11 +17,8 @@ from keyferry.testing.kubeclient import KubeClient, path_of
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests/unit/api/samples"
 API = "external-secrets.io/v1"
-CRDS = [
-    "clustersecretstores.external-secrets.io",
-    "externalsecrets.external-secrets.io",
-    "secretstores.external-secrets.io",
-]
+CRDS = [f"{kind.plural}.{kind.group}" for kind in KINDS]
+CLUSTER_SCOPED = frozenset(kind.kind for kind in KINDS if kind.scope == "Cluster")
 ENTRY = {"secretKey": "password", "remoteRef": {"key": "db"}}
 AWS = {"service": "SecretsManager", "region": "eu-central-1"}
 
@@ -95,14 +93,26 @@ def test_every_sample_is_accepted_strictly(client, namespace):
     """The samples set every field that is typed."""
     for file in sorted(SAMPLES.glob("*.yaml")):
         for sample in yaml.safe_load_all(file.read_text("utf-8")):
-            scoped = "" if sample["kind"] == "ClusterSecretStore" else namespace
-            path = path_of(API, f"{sample['kind'].lower()}s", namespace=scoped)
+            scoped = "" if sample["kind"] in CLUSTER_SCOPED else namespace
+            path = path_of(sample["apiVersion"], f"{sample['kind'].lower()}s", namespace=scoped)
             body = {key: sample[key] for key in ("apiVersion", "kind", "metadata", "spec")}
+            if scoped:
+                body["spec"] = _at_home(body["spec"], namespace)
 
             created = client.post(path, body, dryRun="All", fieldValidation="Strict")
 
-            for key, value in sample["spec"].items():
+            for key, value in body["spec"].items():
                 assert _within(value, created["spec"][key]), f"{file.name}: {key}"
+
+
+def _at_home(spec: Any, namespace: str) -> Any:
+    """The spec with all references in the namespace, as the admission policies want it."""
+    if isinstance(spec, list):
+        return [_at_home(item, namespace) for item in spec]
+    if not isinstance(spec, dict):
+        return spec
+    own = {"namespace": namespace} if {"name", "namespace"} <= set(spec) else {}
+    return {key: _at_home(value, namespace) for key, value in spec.items()} | own
 
 
 def _within(part: Any, whole: Any) -> bool:
@@ -280,11 +290,18 @@ def test_kubectl_shows_the_columns(client, cluster, namespace):
 def test_kinds_are_found_by_their_category_and_short_names(applied, cluster):
     listed = cluster.kubectl("api-resources", "--categories=external-secrets", "--no-headers").splitlines()
 
-    assert sorted((line.split()[0], line.split()[1]) for line in listed) == [
+    of_stores = [line.split() for line in listed if " external-secrets.io/v1 " in line]
+    assert sorted((words[0], words[1]) for words in of_stores) == [
+        ("clusterexternalsecrets", "ces"),
         ("clustersecretstores", "css"),
         ("externalsecrets", "es"),
         ("secretstores", "ss"),
     ]
+    generators = cluster.kubectl("api-resources", "--categories=external-secrets-generators", "--no-headers")
+    assert sorted(line.split()[0] for line in generators.splitlines()) == sorted(
+        kind.plural for kind in KINDS if kind.group.startswith("generators.")
+    )
+    assert len(listed) == len(KINDS)
 
 
 def test_external_secrets_are_selected_by_their_store(client, namespace):

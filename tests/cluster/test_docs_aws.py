@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 from tests.docs.markdown import ROOT, blocks
@@ -109,9 +110,28 @@ def test_kms_policy_allows_to_decrypt_secrets_alone(action: str, through: str, e
     assert expected == evaluate([POLICIES["kms"]], action, key, context_of(**{"kms:ViaService": through}))
 
 
+def test_policy_for_searching_allows_to_list_and_nothing_else(app: AWSTenant) -> None:
+    app.put("token", VALUE)
+    keys = app.administrator.create_user(f"{app.namespace}-finder", policy=POLICIES["find"])
+    sm = boto3.client(
+        "secretsmanager",
+        endpoint_url=app.administrator.client("secretsmanager").meta.endpoint_url,
+        region_name=app.administrator.region,
+        aws_access_key_id=keys.access_key_id,
+        aws_secret_access_key=keys.secret_access_key,
+    )
+
+    listed = sm.list_secrets(Filters=[{"Key": "name", "Values": [app.key("")]}])["SecretList"]
+
+    assert [app.key("token")] == [one["Name"] for one in listed]
+    with pytest.raises(sm.exceptions.ClientError, match="AccessDenied"):
+        sm.get_secret_value(SecretId=app.key("token"))
+
+
 def test_every_policy_of_the_page_is_tried() -> None:
     assert {
         "read",
+        "find",
         "kms",
         "trust-service-account",
         "tenants-read",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from keyferry.api import admission
+from keyferry.api.crd import KINDS
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
@@ -38,9 +40,8 @@ def test_base_installs_definitions_policies_and_rbac(client: KubeClient) -> None
         item["metadata"]["name"] for item in client.list(path_of(group, "validatingadmissionpolicies"))
     }
 
-    kinds = ("clustersecretstores", "externalsecrets", "secretstores")
-    assert {f"{kind}.external-secrets.io" for kind in kinds} == definitions
-    assert {"externalsecrets.keyferry.io", "secretstores.keyferry.io"} == policies
+    assert {f"{kind.plural}.{kind.group}" for kind in KINDS} == definitions
+    assert {policy.name for policy in admission.policies()} == policies
     assert client.find("/api/v1/namespaces/keyferry/serviceaccounts/keyferry") is not None
     assert client.find("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/keyferry") is not None
 

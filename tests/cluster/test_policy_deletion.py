@@ -162,7 +162,7 @@ def test_delete_of_a_secret_that_is_not_owned_fails_at_run_time(
     tenant.set_store(store({}))
     tenant.wait_failed("app")
 
-    cause = "deletionPolicy=Delete with creationPolicy=Orphan: the Secret is not owned"
+    cause = "deletionPolicy=Delete with creationPolicy=Orphan: the target is not owned"
     message = f"could not delete secret: {cause}. Please set creationPolicy=Owner"
     assert tenant.told("app") == ("False", "SecretSyncedError", message)
     assert tenant.values("app") == {"v": ONE}

@@ -47,8 +47,8 @@ OBJECTS: dict[str, tuple[Object, str]] = {
     ),
     "entry-of-nothing": (broken("entry-of-nothing", {"rewrite": []}), "either extract, find, or sourceRef"),
     "extract-and-find": (
-        broken("extract-and-find", extract("doc") | {"find": {"name": {"regexp": "x"}}}),
-        "spec.dataFrom[0].find is not available yet",
+        broken("extract-and-find", extract("doc") | {"find": {"name": {"regexp": "("}}}),
+        "spec.dataFrom[0].find, err:",  # find is the one that counts
     ),
     "two-providers": (broken("two-providers", store="two-providers"), "exactly one provider must be set"),
     "no-provider": (broken("no-provider", store="no-provider"), "exactly one provider must be set"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.cluster.fan import Fan
 
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.builders import entry, external_secret, store
@@ -106,3 +107,22 @@ def test_right_to_own_is_used_where_it_is_enforced(bare: Bare) -> None:
     assert tenant.find("Secret", "db") is None
     bare.kube.patch(ROLE, {"rules": role["rules"]})
     tenant.wait_values("db", {"v": canary("bare")})
+
+
+def test_right_to_own_for_a_cluster_external_secret_is_used_too(bare: Bare) -> None:
+    right = "clusterexternalsecrets/finalizers"
+    role = bare.kube.get(ROLE)
+    without = [
+        rule | {"resources": [one for one in rule["resources"] if one != right]} for rule in role["rules"]
+    ]
+    fan = Fan(bare.kube, "fan-out", {"db": canary("bare")})
+    tenant = fan.namespace("a")
+    bare.kube.patch(ROLE, {"rules": without})
+    fan.create()
+
+    found = fan.wait(
+        failed={tenant.namespace: f'externalsecrets.external-secrets.io "{fan.name}" is forbidden'}
+    )
+    assert "blockOwnerDeletion" in str(found["status"])
+    bare.kube.patch(ROLE, {"rules": role["rules"]})
+    fan.wait(tenant)

@@ -12,25 +12,18 @@ from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.tenant import Tenant
 
 ONE, TWO = canary("one"), canary("two")
-GENERATOR = {"sourceRef": {"generatorRef": {"kind": "Password", "name": "x"}}}
-WINDOWS = {"kind": "allow", "windows": [{"schedule": "@daily", "duration": "1h"}]}
-REWRITE = [{"regexp": {"source": "a", "target": "b"}}]
+TRANSFORM = [{"transform": {"template": "{{ .value }}"}}]
 
 FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     "template": ({"target": {"template": {"data": {"v": "{{ .v }}"}}}}, "spec.target.template is"),
     "empty-template": ({"target": {"template": {}}}, "spec.target.template is"),
-    "manifest": (
-        {"target": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap"}}},
-        "spec.target.manifest is",
+    "transform": (
+        {"dataFrom": [extract("doc") | {"rewrite": TRANSFORM}]},
+        "spec.dataFrom[0].rewrite[0].transform is",
     ),
-    "sync-windows": ({"syncWindows": WINDOWS}, "spec.syncWindows is"),
-    "find": ({"dataFrom": [extract("doc"), {"find": {"name": {"regexp": "."}}}]}, "spec.dataFrom[1].find is"),
-    "rewrite": ({"dataFrom": [extract("doc") | {"rewrite": REWRITE}]}, "spec.dataFrom[0].rewrite is"),
-    "generator": ({"dataFrom": [GENERATOR]}, "spec.dataFrom[0].sourceRef.generatorRef is"),
-    "generator-in-data": ({"data": [entry("v", "db") | GENERATOR]}, "spec.data[0].sourceRef.generatorRef is"),
     "several": (
-        {"target": {"template": {}}, "syncWindows": WINDOWS, "dataFrom": [{"find": {"path": "x"}}]},
-        "spec.target.template, spec.syncWindows, spec.dataFrom[0].find are",
+        {"target": {"template": {}}, "dataFrom": [extract("doc") | {"rewrite": TRANSFORM}]},
+        "spec.target.template, spec.dataFrom[0].rewrite[0].transform are",
     ),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from keyferry.api.cluster_external_secret import ClusterExternalSecretSpec
 from keyferry.api.external_secret import ExternalSecretSpec
 from keyferry.api.providers.aws import AWSProvider
 from keyferry.api.providers.fake import FakeProvider
@@ -106,6 +107,15 @@ def test_page_of_stores_has_every_field():
 
     assert set() == missing - {"conditions[].namespaces[]", "conditions[].namespaceRegexes[]"}
     assert set() == rows - wanted - {"conditions[].namespaces", "conditions[].namespaceRegexes"}
+
+
+def test_page_of_clusterexternalsecret_has_every_field():
+    """What it embeds is on the page of ExternalSecret."""
+    rows = documented(KINDS / "clusterexternalsecret.md", "Field", "Default", "What it does")
+    inside = ("externalSecretSpec.", "namespaceSelector.", "namespaceSelectors[].")
+    wanted = {path for path in fields(ClusterExternalSecretSpec) if not path.startswith(inside)}
+
+    assert rows == wanted - {"externalSecretMetadata"}
 
 
 def test_page_of_aws_has_every_field():

@@ -8,10 +8,10 @@ from keyferry.api import external_secret
 from keyferry.api.admission import MAX_COMPARED_KEYS
 from keyferry.cli import probes, process
 from keyferry.core import backoff, desired
-from keyferry.planner import health, planner, session
+from keyferry.planner import health, planner, search, session
 from keyferry.providers.aws import credentials, sdk, secrets_manager, settings
-from keyferry.reconcile import external_secret as reconciling
 from keyferry.reconcile import queue, resync, runner
+from keyferry.reconcile import resolve as resolving
 
 from .markdown import ROOT, prose
 
@@ -27,7 +27,7 @@ OPERATIONS = [
     f"repeated after {session.DEFAULT_RETRIES[0]} s and {session.DEFAULT_RETRIES[1]} s",
     f"asks again after {health.FIRST_PROBE_S:.0f} s, doubling to {health.LONGEST_PROBE_S:.0f} s,",
     f"or to {health.LONGEST_REFUSED_PROBE_S:.0f} s where the credentials are refused",
-    f"as old as {reconciling.PERIODIC_AGE_S} s",
+    f"as old as {resolving.PERIODIC_AGE_S} s",
     f"a watch has been silent for {probes.WATCH_SILENCE_S:.0f} s",
     f"has waited for {probes.QUEUE_WAIT_S:.0f} s",
     f"waits for {process.STORES_FIRST_S:.0f} s at most",
@@ -37,6 +37,9 @@ OPERATIONS = [
 ]
 AWS = [
     f"of up to {secrets_manager.BATCH}.",
+    f"It lists {secrets_manager.PAGE} secrets a call",
+    f"one `ListSecrets` for each {secrets_manager.PAGE} secrets",
+    f"after {session.SEARCH_DEADLINE_S:.0f} s, or when it finds more than {search.MOST_BYTES // 2**20} MiB",
     f"At most {sdk.CALLS_PER_IDENTITY} calls at once per identity",
     f"{settings.CONNECT_TIMEOUT_S} s to connect, {settings.READ_TIMEOUT_S} s for an answer",
     f"({credentials.TOKEN_LIFETIME_S // 60} minutes, audience",

@@ -7,10 +7,11 @@ answers: core checks again what matters for security, because policies can be ab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from keyferry.api import names
+from keyferry.api.generators.kinds import GENERATORS
 from keyferry.api.references import ITEMS, reference_paths
 from keyferry.api.secret_store import SecretStoreSpec
 
@@ -21,20 +22,27 @@ Beyond, the last of two equal keys wins, as it does without the policy."""
 NAMESPACE_MESSAGE: Final = (
     "namespace should either be empty or match the namespace of the SecretStore for a namespaced SecretStore"
 )
+GENERATOR_NAMESPACE_MESSAGE: Final = (
+    "namespace should either be empty or match the namespace of the generator for a namespaced generator"
+)
 
 
 class Policy(NamedTuple):
-    """A policy for one kind.
+    """A policy for one kind, or for several of one group.
 
     Args:
-        resource: plural of the kind.
+        resource: plural of the kind, or another name where there are several.
         variables: named expressions, in order.
         validations: expression, message, and an expression for the message or "".
+        group: API group of the kinds.
+        kinds: plurals of the kinds, where there are several.
     """
 
     resource: str
     variables: tuple[tuple[str, str], ...]
     validations: tuple[tuple[str, str, str], ...]
+    group: str = names.GROUP
+    kinds: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -44,19 +52,24 @@ class Policy(NamedTuple):
 
 def policies() -> tuple[Policy, ...]:
     """All policies, in the order in which they are printed."""
-    return (_external_secret(), _secret_store())
+    return (
+        _external_secret("externalsecrets", "spec"),
+        _external_secret("clusterexternalsecrets", "spec.externalSecretSpec"),
+        _secret_store(),
+        _generators(),
+    )
 
 
-def _external_secret() -> Policy:
+def _external_secret(resource: str, place: str) -> Policy:
+    """The policy for a kind that holds an ExternalSecret's spec at this place."""
+    spec = _select("object", place.split("."))
     compared = (
-        "object.?spec.?target.?deletionPolicy.orValue('Retain') == 'Retain' && "
-        f"object.?spec.?data.orValue([]).size() <= {MAX_COMPARED_KEYS}"
+        f"{spec}.?target.?deletionPolicy.orValue('Retain') == 'Retain' && "
+        f"{spec}.?data.orValue([]).size() <= {MAX_COMPARED_KEYS}"
     )
     return Policy(
-        resource="externalsecrets",
-        variables=(
-            ("keys", f"{compared} ? object.?spec.?data.orValue([]).map(entry, entry.secretKey) : []"),
-        ),
+        resource=resource,
+        variables=(("keys", f"{compared} ? {spec}.?data.orValue([]).map(entry, entry.secretKey) : []"),),
         validations=(
             ("has(object.spec)", "either data or dataFrom should be specified", ""),
             (
@@ -76,7 +89,7 @@ def _secret_store() -> Policy:
         resource="secretstores",
         variables=(
             ("own", "object.metadata.namespace"),
-            ("foreign", f"({_foreign_references()}).filter(path, path != '')"),
+            ("foreign", f"({_foreign_references('object', reference_paths(SecretStoreSpec))}){_NOT_EMPTY}"),
         ),
         validations=(
             (
@@ -88,18 +101,47 @@ def _secret_store() -> Policy:
     )
 
 
-def _foreign_references() -> str:
+def _generators() -> Policy:
+    """One policy for all namespaced generators that hold references, over the paths of all of them.
+
+    Each kind lacks most of the paths, so the object is taken as it is and not as its schema describes it.
+    """
+    paths = {generator.plural: list(reference_paths(generator.spec)) for generator in GENERATORS}
+    every = dict.fromkeys(path for found in paths.values() for path in found)
+    return Policy(
+        resource="generators",
+        variables=(
+            ("own", "object.metadata.namespace"),
+            ("generator", "dyn(object)"),
+            ("foreign", f"({_foreign_references('variables.generator', every)}){_NOT_EMPTY}"),
+        ),
+        validations=(
+            (
+                "variables.foreign.size() == 0",
+                GENERATOR_NAMESPACE_MESSAGE,
+                f"variables.foreign[0] + ': {GENERATOR_NAMESPACE_MESSAGE}'",
+            ),
+        ),
+        group=names.GENERATORS_GROUP,
+        kinds=tuple(plural for plural, found in paths.items() if found),
+    )
+
+
+_NOT_EMPTY: Final = ".filter(path, path != '')"
+
+
+def _foreign_references(root: str, paths: Iterable[tuple[str, ...]]) -> str:
     """CEL for a list with the path of each reference that names a foreign namespace, '' for the others."""
     plain, nested = [], []
-    for path in reference_paths(SecretStoreSpec):
+    for path in paths:
         if ITEMS not in path:
-            plain.append(_if_foreign("object", ("spec", *path), path))
+            plain.append(_if_foreign(root, ("spec", *path), path))
             continue
         at = path.index(ITEMS)
         outer, inner = path[:at], path[at + 1 :]
         if ITEMS in inner:
             raise ValueError(f"a list within a list is not supported: {path}")
-        items = f"{_select('object', ('spec', *outer))}.orValue([])"
+        items = f"{_select(root, ('spec', *outer))}.orValue([])"
         shown = (*outer[:-1], outer[-1] + ITEMS, *inner)
         nested.append(f"{items}.map(item, {_if_foreign('item', inner, shown)})")
     return " + ".join(["[\n" + ",\n".join(plain) + "\n]", *nested])
@@ -123,10 +165,10 @@ def manifests(policy: Policy) -> list[dict[str, Any]]:
         "matchConstraints": {
             "resourceRules": [
                 {
-                    "apiGroups": [names.GROUP],
+                    "apiGroups": [policy.group],
                     "apiVersions": ["*"],
                     "operations": ["CREATE", "UPDATE"],
-                    "resources": [policy.resource],
+                    "resources": list(policy.kinds or (policy.resource,)),
                 }
             ]
         },

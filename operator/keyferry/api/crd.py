@@ -9,7 +9,11 @@ from __future__ import annotations
 from typing import Any, Final, Literal, NamedTuple
 
 from keyferry.api import names
+from keyferry.api.cluster_external_secret import ClusterExternalSecretSpec, ClusterExternalSecretStatus
 from keyferry.api.external_secret import ExternalSecretSpec, ExternalSecretStatus
+from keyferry.api.generators import kinds
+from keyferry.api.generators.cluster import ClusterGeneratorSpec
+from keyferry.api.generators.state import GeneratorStateSpec, GeneratorStateStatus
 from keyferry.api.model import Model
 from keyferry.api.openapi import Schema, object_schema, without_descriptions
 from keyferry.api.secret_store import SecretStoreSpec, SecretStoreStatus
@@ -55,7 +59,7 @@ class Kind(NamedTuple):
         scope: Namespaced or Cluster.
         short_names: what `kubectl get` takes for it.
         description: what it is for.
-        spec, status: its types.
+        spec, status: its types; no status where nothing is told.
         columns: what `kubectl get` prints.
         selectable: JSONPaths that field selectors may use.
         group: its API group.
@@ -68,7 +72,7 @@ class Kind(NamedTuple):
     short_names: tuple[str, ...]
     description: str
     spec: type[Model]
-    status: type[Model]
+    status: type[Model] | None
     columns: tuple[Column, ...]
     selectable: tuple[str, ...] = ()
     group: str = names.GROUP
@@ -87,6 +91,27 @@ class Kind(NamedTuple):
     def plural(self) -> str:
         """The name in URLs."""
         return f"{self.singular}s"
+
+
+_GENERATOR_VERSIONS: Final = (Version(names.GENERATORS_API_VERSION.rpartition("/")[2], storage=True),)
+_GENERATOR_CATEGORIES: Final = (names.CATEGORY, names.GENERATORS_CATEGORY)
+
+
+def _generator(
+    kind: str, spec: type[Model], description: str, scope: Literal["Namespaced", "Cluster"] = "Namespaced"
+) -> Kind:
+    return Kind(
+        kind,
+        scope,
+        (),
+        description,
+        spec,
+        None,
+        (),
+        group=names.GENERATORS_GROUP,
+        versions=_GENERATOR_VERSIONS,
+        categories=_GENERATOR_CATEGORIES,
+    )
 
 
 _STORE_COLUMNS: Final = (
@@ -137,6 +162,45 @@ KINDS: Final = (
         SecretStoreStatus,
         _STORE_COLUMNS,
     ),
+    Kind(
+        names.CLUSTER_EXTERNAL_SECRET,
+        "Cluster",
+        ("ces",),
+        "Says which namespaces have the same ExternalSecret.",
+        ClusterExternalSecretSpec,
+        ClusterExternalSecretStatus,
+        (
+            Column("Store", ".spec.externalSecretSpec.secretStoreRef.name"),
+            Column("Refresh Interval", ".spec.refreshTime"),
+            Column("Ready", f"{_READY}.status"),
+        ),
+    ),
+    *(
+        _generator(
+            generator.kind,
+            generator.spec,
+            "Makes values for ExternalSecrets of the same namespace that name it in a generatorRef.",
+        )
+        for generator in kinds.GENERATORS
+    ),
+    _generator(
+        names.CLUSTER_GENERATOR,
+        ClusterGeneratorSpec,
+        "Makes values for ExternalSecrets of all namespaces that name it in a generatorRef.",
+        scope="Cluster",
+    ),
+    _generator(
+        names.GENERATOR_STATE,
+        GeneratorStateSpec,
+        "Keeps what a generator has made elsewhere, so that it can be taken back. Written by the operator.",
+    )._replace(
+        status=GeneratorStateStatus,
+        short_names=("gs",),
+        columns=(
+            Column("GC Deadline", ".spec.garbageCollectionDeadline"),
+            Column("Age", ".metadata.creationTimestamp", "date"),
+        ),
+    ),
 )
 """All kinds, in the order in which they are printed."""
 
@@ -144,8 +208,31 @@ _API_VERSION: Final = "Version of the API that the object is written in."
 _KIND: Final = "Kind of the object."
 
 
-def crd(kind: Kind) -> dict[str, Any]:
-    """The CustomResourceDefinition of a kind."""
+def has_legacy_version(kind: Kind) -> bool:
+    """Whether a kind had a version before the present one, which can be served to old manifests."""
+    return any(version.name == names.LEGACY_VERSION for version in kind.versions)
+
+
+def crd(kind: Kind, *, serve_legacy: bool = False) -> dict[str, Any]:
+    """The CustomResourceDefinition of a kind.
+
+    Args:
+        kind: the kind.
+        serve_legacy: the version before the present one is served as well, with the same schema.
+    """
+    versions = [
+        version._replace(served=True) if serve_legacy and version.name == names.LEGACY_VERSION else version
+        for version in kind.versions
+    ]
+    called: dict[str, Any] = {
+        "kind": kind.kind,
+        "listKind": f"{kind.kind}List",
+        "plural": kind.plural,
+        "singular": kind.singular,
+    }
+    if kind.short_names:
+        called["shortNames"] = list(kind.short_names)
+    called["categories"] = list(kind.categories)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -155,18 +242,11 @@ def crd(kind: Kind) -> dict[str, Any]:
         },
         "spec": {
             "group": kind.group,
-            "names": {
-                "kind": kind.kind,
-                "listKind": f"{kind.kind}List",
-                "plural": kind.plural,
-                "singular": kind.singular,
-                "shortNames": list(kind.short_names),
-                "categories": list(kind.categories),
-            },
+            "names": called,
             "scope": kind.scope,
             # All versions have the same schema: nothing is converted.
             "conversion": {"strategy": "None"},
-            "versions": [_version(kind, version) for version in kind.versions],
+            "versions": [_version(kind, version) for version in versions],
         },
     }
 
@@ -176,9 +256,10 @@ def _version(kind: Kind, version: Version) -> dict[str, Any]:
     if version.deprecated:
         entry["deprecated"] = True
     entry["subresources"] = {"status": {}}
-    entry["additionalPrinterColumns"] = [
-        {"name": column.name, "type": column.type, "jsonPath": column.path} for column in kind.columns
-    ]
+    if kind.columns:
+        entry["additionalPrinterColumns"] = [
+            {"name": column.name, "type": column.type, "jsonPath": column.path} for column in kind.columns
+        ]
     # Only where served: the API server takes equal fields of all versions for common ones, and then misses a
     # common schema beside them.
     if kind.selectable and version.served:
@@ -190,17 +271,15 @@ def _version(kind: Kind, version: Version) -> dict[str, Any]:
 
 
 def _root(kind: Kind) -> Schema:
-    return {
-        "description": kind.description,
-        "type": "object",
-        "properties": {
-            "apiVersion": {"description": _API_VERSION, "type": "string"},
-            "kind": {"description": _KIND, "type": "string"},
-            "metadata": {"type": "object"},
-            "spec": object_schema(kind.spec),
-            "status": object_schema(kind.status),
-        },
+    properties = {
+        "apiVersion": {"description": _API_VERSION, "type": "string"},
+        "kind": {"description": _KIND, "type": "string"},
+        "metadata": {"type": "object"},
+        "spec": object_schema(kind.spec),
     }
+    if kind.status is not None:
+        properties["status"] = object_schema(kind.status)
+    return {"description": kind.description, "type": "object", "properties": properties}
 
 
 def file_name(kind: Kind) -> str:

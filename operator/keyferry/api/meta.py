@@ -57,8 +57,8 @@ class NamespacedReference(Model, frozen=True, kw_only=True):
     """Base of references that may point into another namespace."""
 
     namespace: Namespace = ""
-    """Namespace of the object. Only a ClusterSecretStore may name one; without it the namespace of the
-    ExternalSecret counts there. In a SecretStore it is empty or the store's own."""
+    """Namespace of the object. Only cluster-scoped stores and generators may name one; without it the
+    namespace of the ExternalSecret counts there. In namespaced ones it is empty or their own."""
 
 
 class SecretKeySelector(NamespacedReference, frozen=True, kw_only=True):
@@ -68,6 +68,15 @@ class SecretKeySelector(NamespacedReference, frozen=True, kw_only=True):
     """Name of the Secret."""
     key: SecretKey = ""
     """Key in the Secret. Some references have a default, others need one."""
+
+
+class LocalSecretKeySelector(Model, frozen=True, kw_only=True):
+    """One key of a Secret, in the namespace of whoever uses it."""
+
+    name: ObjectName = ""
+    """Name of the Secret."""
+    key: SecretKey = ""
+    """Key in the Secret."""
 
 
 class ServiceAccountSelector(NamespacedReference, frozen=True, kw_only=True):

@@ -69,6 +69,8 @@ def decode(raw: bytes | str, type_: type[T]) -> T:
     try:
         decoder: msgspec.json.Decoder[T] = _decoder(type_)  # type: ignore[arg-type]  # a type is hashable
         return decoder.decode(raw)
+    except RecursionError:
+        raise msgspec.ValidationError("Object is nested too deep") from None
     except msgspec.ValidationError:
         value = msgspec.json.decode(raw)
         pruned = _without_nulls(value)

@@ -45,15 +45,13 @@ def object_schema(model: type[Model]) -> Schema:
     properties = {}
     required = []
     for field in msgspec.structs.fields(model):
-        schema = type_schema(hints[field.name])
-        properties[field.encode_name] = {"description": descriptions[field.name], **schema}
+        described = {"description": descriptions[field.name]}
+        properties[field.encode_name] = described | type_schema(hints[field.name])
         if field.required:
             required.append(field.encode_name)
-    schema = {
-        "description": one_paragraph(model.__doc__),
-        "type": "object",
-        "properties": dict(sorted(properties.items())),
-    }
+    schema: Schema = {"description": one_paragraph(model.__doc__), "type": "object"}
+    if properties:  # the API server drops an empty map, and kubectl would apply it again each time
+        schema["properties"] = dict(sorted(properties.items()))
     if required:
         schema["required"] = sorted(required)
     return schema | _rules(model.schema_rules)

@@ -17,7 +17,7 @@ from keyferry import metrics
 from keyferry.api import conditions as c
 from keyferry.api import names
 from keyferry.ports import ObjectKey
-from keyferry.reconcile.books import ExternalSecretRecord, StoreRecord
+from keyferry.reconcile.books import ClusterExternalSecretRecord, ExternalSecretRecord, StoreRecord
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.queue import Lane
 
@@ -27,7 +27,8 @@ OBJECTS_AT_ONCE: Final = 250
 _STORE_METRICS: Final = {names.SECRET_STORE: "secretstore", names.CLUSTER_SECRET_STORE: "clustersecretstore"}
 
 
-R = TypeVar("R")
+Record = ExternalSecretRecord | StoreRecord | ClusterExternalSecretRecord
+R = TypeVar("R", ExternalSecretRecord, StoreRecord, ClusterExternalSecretRecord)
 
 
 class _Told(msgspec.Struct):
@@ -50,8 +51,11 @@ async def exposition(engine: Engine) -> AsyncGenerator[bytes, None]:
     async for piece in _external_secrets(books.external_secrets):
         yield piece
     for kind, prefix in _STORE_METRICS.items():
-        async for piece in _stores(books.stores, kind, prefix):
+        async for piece in _others(books.stores, kind, prefix):
             yield piece
+    kind = names.CLUSTER_EXTERNAL_SECRET
+    async for piece in _others(books.cluster_external_secrets, kind, kind.lower()):
+        yield piece
     yield _process(engine)
 
 
@@ -75,7 +79,8 @@ async def _external_secrets(records: Mapping[ObjectKey, ExternalSecretRecord]) -
         yield piece
 
 
-async def _stores(records: Mapping[ObjectKey, StoreRecord], kind: str, prefix: str) -> AsyncIterator[bytes]:
+async def _others(records: Mapping[ObjectKey, R], kind: str, prefix: str) -> AsyncIterator[bytes]:
+    """What all kinds but ExternalSecret have."""
     keys = [key for key in records if key.kind == kind]
     text = f"The duration time to reconcile the {kind}, ns"
     async for piece in _figures(
@@ -110,7 +115,7 @@ async def _conditions(
     name: str,
     text: str,
     keys: list[ObjectKey],
-    records: Mapping[ObjectKey, ExternalSecretRecord] | Mapping[ObjectKey, StoreRecord],
+    records: Mapping[ObjectKey, R],
 ) -> AsyncIterator[bytes]:
     """For each object's conditions: 1 for the status that it has, 0 for the other."""
     yield _head(name, text)
@@ -128,7 +133,7 @@ async def _conditions(
         await asyncio.sleep(0)
 
 
-def _read(record: ExternalSecretRecord | StoreRecord) -> list[_Told]:
+def _read(record: Record) -> list[_Told]:
     """The conditions of a record's status; none where it cannot be read."""
     unwritten = record.unwritten if isinstance(record, ExternalSecretRecord) else b""
     try:

@@ -21,13 +21,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from keyferry import __version__, logs
-from keyferry.aio import TaskBag, unless
+from keyferry.aio import TaskBag, unless, within
 from keyferry.api import names
 from keyferry.cli.hardening import harden
 from keyferry.cli.probes import QUEUE_WAIT_S, WATCH_SILENCE_S, Endpoints, Health, Pieces, told
 from keyferry.clock import SystemClock
 from keyferry.core.addresses import AddressPolicy
 from keyferry.errors import KeyferryError, KubeError, KubeUnavailable
+from keyferry.generators.registry import build_generators as build_local_generators
 from keyferry.kube.access import KubeAccess
 from keyferry.kube.client import KubeApi
 from keyferry.kube.config import ClusterConfig, load_config
@@ -38,11 +39,14 @@ from keyferry.kube.status import PLURALS
 from keyferry.kube.watch import SILENCE_S, Change, MetadataWatch, Watched
 from keyferry.planner.planner import UNWATCHED_AGE_S, Planner
 from keyferry.ports import AmbientIdentity, ObjectKey
-from keyferry.providers.registry import ProviderSettings, build_providers
+from keyferry.providers.registry import ProviderSettings, build_generators, build_providers
 from keyferry.reconcile.books import Books
+from keyferry.reconcile.cluster_external_secret import reconcile_cluster_external_secret
 from keyferry.reconcile.engine import Engine, Settings
 from keyferry.reconcile.external_secret import reconcile_external_secret
-from keyferry.reconcile.observe import Observer
+from keyferry.reconcile.generator_state import observe_state, reconcile_generator_state
+from keyferry.reconcile.namespace import NAMESPACE, reconcile_namespace
+from keyferry.reconcile.observe import Observer, look_again
 from keyferry.reconcile.queue import Lane, WorkQueue
 from keyferry.reconcile.resync import INTERVAL_S, Resync, collection_path
 from keyferry.reconcile.runner import AHEAD, Runner
@@ -56,9 +60,12 @@ log = logging.getLogger("keyferry")
 
 STORES_FIRST_S: Final = 10.0
 """ExternalSecrets wait so long at the start for their stores' first validation."""
+STATES_FIRST_S: Final = 10.0
+"""And so long for what generators made before: without the right to read it, everything else must go on."""
 DRAIN_S: Final = 20.0
 FLUSH_S: Final = 3.0
 _RETRY_START_S: Final = 2.0
+_LOOKED_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,10 @@ class RunOptions:
     enable_flood_gate: bool = True
     enable_secret_store_reconciler: bool = True
     enable_cluster_store_reconciler: bool = True
+    unsafe_allow_generic_targets: bool = False
+    enable_cluster_external_secret_reconciler: bool = True
+    enable_generator_state: bool = True
+    generator_gc_grace_period: float = 120.0
     resync_interval: float = INTERVAL_S
     watch_silence: float = SILENCE_S
     live_watch_silence: float = WATCH_SILENCE_S
@@ -120,13 +131,13 @@ class Process:
         self._options = options
         self._config = config
         # A kind that is switched off is not even looked at: RBAC may not allow it.
-        self._plurals = {
-            kind: plural
-            for kind, plural in PLURALS.items()
-            if kind != names.CLUSTER_SECRET_STORE or options.enable_cluster_store_reconciler
-        }
+        off = {names.CLUSTER_EXTERNAL_SECRET}  # which is watched apart, as soon as it is served
+        if not options.enable_cluster_store_reconciler:
+            off.add(names.CLUSTER_SECRET_STORE)
+        self._plurals = {kind: plural for kind, plural in PLURALS.items() if kind not in off}
         self._stop = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._tasks = TaskBag()
         self._endpoints = Endpoints()
 
@@ -143,7 +154,12 @@ class Process:
         )
         self._runner = Runner(
             engine,
-            {names.EXTERNAL_SECRET: reconcile_external_secret}
+            {
+                names.EXTERNAL_SECRET: reconcile_external_secret,
+                names.CLUSTER_EXTERNAL_SECRET: reconcile_cluster_external_secret,
+                NAMESPACE: reconcile_namespace,
+                names.GENERATOR_STATE: reconcile_generator_state,
+            }
             | dict.fromkeys(store_kinds(), reconcile_store),
         )
         self._resync = Resync(engine, self._observer, list(self._plurals), self._options.resync_interval)
@@ -165,7 +181,9 @@ class Process:
         queue = WorkQueue(options.concurrent * AHEAD)
         books = Books()
         access = KubeAccess(api)
-        providers = build_providers(ProviderSettings(AmbientIdentity(options.ambient_identity)))
+        addresses = AddressPolicy(options.allow_address)
+        provider_settings = ProviderSettings(AmbientIdentity(options.ambient_identity), addresses)
+        providers = build_providers(provider_settings)
         return Engine(
             settings=Settings(
                 controller_class=options.controller_class,
@@ -174,8 +192,15 @@ class Process:
                 flood_gate=options.enable_flood_gate,
                 secret_stores=options.enable_secret_store_reconciler,
                 cluster_stores=options.enable_cluster_store_reconciler,
+                # Whoever serves one namespace writes into no other.
+                cluster_external_secrets=(
+                    options.enable_cluster_external_secret_reconciler and not options.namespace
+                ),
                 refresh_status_every=timedelta(seconds=options.refresh_status_interval),
-                addresses=AddressPolicy(options.allow_address),
+                addresses=addresses,
+                generic_targets=options.unsafe_allow_generic_targets,
+                generator_state=options.enable_generator_state,
+                generator_grace_s=options.generator_gc_grace_period,
             ),
             clock=SystemClock(),
             api=api,
@@ -196,6 +221,7 @@ class Process:
                 api, lambda: queue.out <= options.concurrent // 8 and not queue.depth(Lane.USER)
             ),
             providers=providers,
+            generators={**build_local_generators(), **build_generators(provider_settings, providers)},
         )
 
     async def _serve(self) -> None:
@@ -227,11 +253,18 @@ class Process:
             "serviceaccounts", self._observer.service_account, lambda: self._used("ServiceAccount")
         )
         if not self._options.namespace:
-            self._watch_metadata(
+            namespaces = self._watch_metadata(
                 "namespaces", self._observer.namespace, lambda: [("", name) for name in books.namespaces]
             )
+            self._spawn(self._tell_complete(NAMESPACE, namespaces), "know namespaces")
+        if self.engine.settings.cluster_external_secrets:
+            self._spawn(self._watch_cluster_external_secrets(), "watch cluster external secrets")
+        states = None
+        if self._options.enable_generator_state:
+            states = asyncio.Event()
+            self._spawn(self._watch_generator_states(states), "watch generator states")
         await self._patiently(self._list_stores)
-        self._spawn(self._open_gate(secrets), "open gate")
+        self._spawn(self._open_gate(secrets, states), "open gate")
         self._spawn(self._resync.run(), "resync")
 
     def _is_watched(self, need: ObjectKey) -> bool:
@@ -246,10 +279,55 @@ class Process:
     def _spawn(self, work: Any, name: str) -> None:
         self._tasks.spawn(work, name=name)
 
-    def _watch_metadata(self, plural: str, handle: Any, known: Any) -> MetadataWatch:
+    async def _watch_generator_states(self, known: asyncio.Event) -> None:
+        """Watch what generators made elsewhere, as soon as the definitions of the kinds are there.
+
+        Args:
+            known: set when all that there are have been told, or there can be none.
+        """
+
+        async def look() -> None:
+            if "generatorstates" not in await served_plurals(self.engine.api, names.GENERATORS_API_VERSION):
+                known.set()
+                raise KubeUnavailable("it does not serve generatorstates", hint="Install the definitions")
+
+        await self._patiently(look)
+        watch = self._watch_metadata(
+            "generatorstates",
+            functools.partial(observe_state, self.engine),
+            self.engine.books.generator_states.places,
+            base=f"/apis/{names.GENERATORS_API_VERSION}",
+        )
+        await watch.synced.wait()
+        known.set()
+
+    async def _watch_cluster_external_secrets(self) -> None:
+        """Watch them as soon as their definition is there: a cluster of old may lack it."""
+        await self._patiently(self._cluster_external_secrets_served)
+        records = self.engine.books.cluster_external_secrets
+        self._watch_metadata(
+            PLURALS[names.CLUSTER_EXTERNAL_SECRET],
+            self._observer.cluster_external_secret,
+            lambda: [(key.namespace, key.name) for key in records],
+            base=f"/apis/{names.API_VERSION}",
+        )
+
+    async def _cluster_external_secrets_served(self) -> None:
+        plural = PLURALS[names.CLUSTER_EXTERNAL_SECRET]
+        if plural not in await served_plurals(self.engine.api, names.API_VERSION):
+            raise KubeUnavailable(f"it does not serve {plural}", hint="Install the definitions")
+
+    async def _tell_complete(self, kind: str, watch: MetadataWatch) -> None:
+        """Say when a first list is complete."""
+        await watch.synced.wait()
+        self._observer.list_is_complete(kind)
+
+    def _watch_metadata(
+        self, plural: str, handle: Any, known: Any, *, base: str = "/api/v1"
+    ) -> MetadataWatch:
         namespace = self._options.namespace
         scope = f"/namespaces/{namespace}" if namespace else ""
-        watched = Watched(f"/api/v1{scope}/{plural}", handle, known)
+        watched = Watched(f"{base}{scope}/{plural}", handle, known)
         watch = MetadataWatch(self.engine.api, watched, silence_s=self._options.watch_silence)
         self._spawn(watch.run(), f"watch {plural}")
         self._health.follow(plural, lambda: watch.signs)
@@ -289,10 +367,16 @@ class Process:
 
         await self._patiently(look)
 
-    async def _open_gate(self, secrets: MetadataWatch) -> None:
-        """Let ExternalSecrets through when Secrets are known and stores have been validated once."""
+    async def _open_gate(self, secrets: MetadataWatch, states: asyncio.Event | None) -> None:
+        """Let ExternalSecrets through when Secrets are known and stores have been validated once.
+
+        And when what generators made before is known, or nobody would ever take it back.
+        """
         await secrets.synced.wait()
         self._health.pending.discard("secrets")
+        if states is not None:
+            with contextlib.suppress(TimeoutError):
+                await within(STATES_FIRST_S, states.wait())
         queue, stores, settled = self.engine.queue, self.engine.books.stores, self.engine.store_settled
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STORES_FIRST_S):
@@ -340,6 +424,18 @@ class Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGUSR1, self._look_again)
+
+    def _look_again(self) -> None:
+        """Look at everything now, as if every interval had passed; the log tells when it is done."""
+        if self._looking is None or self._looking.done():
+            count = look_again(self.engine)
+            self._looking = self._tasks.spawn(self._tell_looked(count), name="look again")
+
+    async def _tell_looked(self, count: int) -> None:
+        while not self.engine.queue.idle:  # noqa: ASYNC110 - asked by people: an event for it would cost each key
+            await asyncio.sleep(_LOOKED_S)
+        log.info("looked again at %d objects", count)
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._draining is None:
@@ -356,6 +452,9 @@ class Process:
     async def _end(self) -> None:
         await self._runner.stop(DRAIN_S)
         await self._tasks.close()
+        await self.engine.generic.close()
+        for generator in self.engine.generators.values():
+            await generator.close()
         await self.engine.planner.close()
         self.engine.heavy.close()
         await self._endpoints.close()

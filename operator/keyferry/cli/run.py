@@ -45,10 +45,6 @@ WITHOUT_MEANING: Final = {
     "leader-election-renew-deadline": _NOT_YET,
     "leader-election-retry-period": _NOT_YET,
     "enable-extended-metric-labels": _NOT_YET,
-    "unsafe-allow-generic-targets": _NOT_YET,
-    "enable-generator-state": _KIND_NOT_YET,
-    "generator-gc-grace-period": _KIND_NOT_YET,
-    "enable-cluster-external-secret-reconciler": _KIND_NOT_YET,
     "enable-cluster-push-secret-reconciler": _KIND_NOT_YET,
     "enable-push-secret-reconciler": _KIND_NOT_YET,
     "template-left-delimiter": _NOT_YET,
@@ -131,9 +127,25 @@ def _limits(command: Any) -> Any:
     metavar="HOST|CIDR",
     help="Let stores name this loopback or link-local address. Repeatable.",
 )
+@click.option(
+    "--generator-gc-grace-period",
+    type=GoDuration(),
+    default="2m",
+    show_default=True,
+    help="So long what a generator made before stays good.",
+)
+@go_flag(
+    "--enable-generator-state", default=True, text="Note what generators made elsewhere, to take it back."
+)
 @go_flag("--enable-flood-gate", default=True, text="Wait with a store's objects until it is ready.")
 @go_flag("--enable-secret-store-reconciler", default=True, text="Validate SecretStores.")
 @go_flag("--enable-cluster-store-reconciler", default=True, text="Serve ClusterSecretStores.")
+@go_flag("--enable-cluster-external-secret-reconciler", default=True, text="Serve ClusterExternalSecrets.")
+@go_flag(
+    "--unsafe-allow-generic-targets",
+    default=False,
+    text="Let spec.target.manifest name other kinds than Secret.",
+)
 @_limits
 @_accepted
 def run(**flags: Any) -> None:

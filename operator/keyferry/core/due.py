@@ -2,14 +2,17 @@
 
 The order of the chain is the specification (the ExternalSecret API's refresh policies):
 interval 0 and CreatedOnce never refresh again once synced, even when the spec changes; OnChange refreshes
-when the object changed; Periodic when it changed or its interval has passed.
+when the object changed; Periodic when it changed or its interval has passed. syncWindows hold back what is
+due by time alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from keyferry.core.windows import Windows, is_open, next_open
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 """How far in the future a refresh time may lie before it is not believed: clocks of replicas differ."""
@@ -26,6 +29,7 @@ class RefreshState:
         current: what `core.hashing.synced_resource_version` gives for the object now.
         synced: `status.syncedResourceVersion`; empty before the first sync.
         refreshed_at: when data was last read from the stores; None if never.
+        windows: syncWindows; None for any time.
     """
 
     policy: str
@@ -34,15 +38,21 @@ class RefreshState:
     current: str
     synced: str
     refreshed_at: datetime | None
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Whether to refresh now, why, and if not, when next (None: only on a change)."""
+    """Whether to refresh now, why, and if not, when next (None: only on a change).
+
+    Args:
+        held: whether it would be due, and syncWindows hold it back.
+    """
 
     now: bool
     why: str
     next_at: datetime | None = None
+    held: bool = False
 
 
 def refresh_due(state: RefreshState, now: datetime) -> Due:
@@ -56,6 +66,20 @@ def refresh_due(state: RefreshState, now: datetime) -> Due:
     return Due(now=False, why=f"refreshPolicy is {state.policy}")
 
 
+def asked_due(due: Due) -> Due:
+    """The same where somebody asks for a refresh now: what only waits for its time need not wait."""
+    return Due(now=True, why="asked for") if due.next_at is not None and not due.held else due
+
+
+def rotation_due(state: RefreshState, now: datetime) -> bool:
+    """Whether the interval has passed, which alone makes generated values due; an edit of the object does not."""
+    if state.policy in ("CreatedOnce", "OnChange") or not state.synced:
+        return False
+    if state.refreshed_at is None or state.refreshed_at > now:
+        return False
+    return _periodic(replace(state, synced=state.current), now).now
+
+
 def _periodic(state: RefreshState, now: datetime) -> Due:
     if state.interval <= timedelta(0) and state.synced:
         return Due(now=False, why="refreshInterval is 0")
@@ -67,5 +91,7 @@ def _periodic(state: RefreshState, now: datetime) -> Due:
         return Due(now=True, why="the last refresh time lies in the future")
     next_at = state.refreshed_at + state.pause
     if next_at <= now:
+        if state.windows is not None and not is_open(state.windows, now):
+            return Due(now=False, why="outside syncWindows", next_at=next_open(state.windows, now), held=True)
         return Due(now=True, why="refreshInterval has passed")
     return Due(now=False, why="not yet", next_at=next_at)

@@ -7,13 +7,17 @@ tests hold vectors taken from Secrets that it wrote.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from hashlib import sha3_224
-from typing import Final
+from typing import Any, Final
 
 from keyferry.api import names
+from keyferry.errors import RenderError
 from keyferry.secretdata import SecretData
 
 _DECIMAL: Final = [str(number) for number in range(256)]
+_MOST_INT64: Final = 2**63 - 1
+_MAX_DEPTH: Final = 200
 
 
 def hash_text(text: str | bytes) -> str:
@@ -34,6 +38,45 @@ def data_hash(data: SecretData) -> str:
         numbers = " ".join(map(_DECIMAL.__getitem__, data[key].reveal()))
         parts.append(f"{key}:[{numbers}]")
     return hash_text(f"map[{' '.join(parts)}]")
+
+
+def object_hash(value: Any) -> str:
+    """The `data-hash` annotation's value for a part of an object that is no Secret, as JSON has it.
+
+    Raises:
+        RenderError: it is nested too deep.
+    """
+    return hash_text(_go_text(value, 0))
+
+
+def _go_text(value: Any, depth: int) -> str:
+    """What Go's fmt prints for a decoded JSON value with `%+v`."""
+    if depth > _MAX_DEPTH:
+        raise RenderError(f"the target is nested deeper than {_MAX_DEPTH} levels")
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return _go_map({key: _go_text(item, depth + 1) for key, item in value.items()})
+    if isinstance(value, list):
+        return f"[{' '.join(_go_text(item, depth + 1) for item in value)}]"
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and -_MOST_INT64 - 1 <= value <= _MOST_INT64:
+        return str(value)
+    return _go_float(float(value))
+
+
+def _go_float(value: float) -> str:
+    number = Decimal(repr(value))
+    exponent = number.adjusted()
+    if number and not -4 <= exponent < 6:
+        digits = "".join(map(str, number.normalize().as_tuple().digits))
+        point = "." if len(digits) > 1 else ""
+        return f"{'-' if value < 0 else ''}{digits[0]}{point}{digits[1:]}e{exponent:+03d}"
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def created_by_hash(namespace: str, name: str) -> str:

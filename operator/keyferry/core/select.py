@@ -6,14 +6,12 @@ null gives nothing, everything else keeps its text as stored (`1.50` stays `1.50
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from keyferry import gjson
+from keyferry.core.gotext import unquoted
 from keyferry.errors import PropertyNotFound, RemoteSecretNotFound, RenderError
 from keyferry.gjson.scan import entries
 from keyferry.gjson.validate import is_valid
@@ -23,7 +21,6 @@ _MAX_NAMED_KEYS: Final = 20
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _STRING: Final = msgspec.json.Decoder(str)
 _SPACE: Final = b" \t\r\n"
-_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
 def select_value(
@@ -76,24 +73,30 @@ def select_map(value: SecretBytes) -> SecretData:
     Raises:
         RenderError: the value is not a JSON object.
     """
-    text = value.reveal()
-    found: Mapping[str, msgspec.Raw | bytes] | None
-    try:
-        found = _OBJECT.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = _lenient_object(text)
-    return SecretData({key: _entry_bytes(bytes(raw)) for key, raw in (found or {}).items()})
-
-
-def _lenient_object(text: bytes) -> dict[str, bytes]:
-    """The same for what Go's JSON decoder takes and ours does not: invalid UTF-8, half surrogate pairs, depth."""
-    text = text.strip(_SPACE)
-    if not text.startswith(b"{") or not is_valid(text):
+    members = select_members(value)
+    if members is None:
         raise RenderError(
             "its value is not a JSON object, which extract needs",
             hint="Use data with remoteRef to take the value as it is",
         )
-    return {_unquoted(quoted): value.raw for quoted, _, value in entries(text)}
+    return SecretData({key: _entry_bytes(raw) for key, raw in members.items()})
+
+
+def select_members(value: SecretBytes) -> dict[str, bytes] | None:
+    """The members of a JSON object, each as its JSON text; null has none. None where it is no object."""
+    text = value.reveal()
+    try:
+        return {key: bytes(raw) for key, raw in (_OBJECT.decode(text) or {}).items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _lenient_members(text)
+
+
+def _lenient_members(text: bytes) -> dict[str, bytes] | None:
+    """The same for what Go's JSON decoder takes and ours does not: invalid UTF-8, half surrogate pairs, depth."""
+    text = text.strip(_SPACE)
+    if not text.startswith(b"{") or not is_valid(text):
+        return None
+    return {unquoted(quoted): value.raw for quoted, _, value in entries(text)}
 
 
 def _entry_bytes(raw: bytes) -> bytes:
@@ -104,10 +107,4 @@ def _entry_bytes(raw: bytes) -> bytes:
     try:
         return _STRING.decode(raw).encode()
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _unquoted(raw).encode()
-
-
-def _unquoted(raw: bytes) -> str:
-    """The text of a JSON string. Each byte that is no UTF-8, and each half of a surrogate pair, is U+FFFD."""
-    text: str = json.loads(raw.decode("utf-8", "surrogateescape"))
-    return _SURROGATES.sub("\ufffd", text)
+        return unquoted(raw).encode()

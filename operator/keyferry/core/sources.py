@@ -1,65 +1,104 @@
 """What an ExternalSecret asks of which store, and what the answers make: from spec to `SecretData` and back.
 
-`questions` lists the reads; `assemble` turns the answers into data, in the API's order: dataFrom entries
-one after the other, then data, later ones win.
+`questions` lists what is read, searched and generated; `assemble` turns the answers into data, in the
+API's order: dataFrom entries one after the other, then data, later ones win.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
-from keyferry.api.external_secret import DataFrom, ExternalSecretSpec, RemoteRef, SecretStoreRef
+from keyferry.api import names
+from keyferry.api.external_secret import (
+    DataFrom,
+    ExternalSecretSpec,
+    Find,
+    GeneratorRef,
+    RemoteRef,
+    Rewrite,
+    SecretStoreRef,
+)
 from keyferry.core.decode import check_null_bytes, decode
 from keyferry.core.keys import convert_keys, validate_keys
+from keyferry.core.rewrite import Rewritten, rewrite
 from keyferry.core.select import select_map, select_value
-from keyferry.errors import KeyferryError, NotAvailableError, RemoteSecretNotFound, SpecError, one_line
+from keyferry.errors import (
+    KeyferryError,
+    NotAvailableError,
+    PropertyNotFound,
+    RemoteSecretNotFound,
+    SpecError,
+    one_line,
+)
 from keyferry.secretdata import SecretBytes, SecretData
 
 MAX_KEY_CHARS: Final = 300
 """Most of a remote key that an error shows: a longer one would push the cause out of the message."""
 
 
+_NO_STORE: Final = SecretStoreRef()
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One entry of the spec: what it asks of which store.
+    """One entry of the spec: what it asks of which store, or of which generator.
+
+    Exactly one of `remote`, `find` and `generator` is set.
 
     Args:
         where: the entry, as errors name it: "spec.data[0] (key: db)".
         event: the entry, as the event about a missing remote secret names it.
-        secret_key: for a data entry, its key in the Secret; empty for an extract.
+        store: unset for a generator.
+        secret_key: for a data entry, its key in the Secret; empty for all others.
+        rewrite: what a dataFrom entry does to its keys.
+        optional: whether its remote secret or property may be missing without failing the object.
     """
 
     where: str
     event: str
-    store: SecretStoreRef
-    remote: RemoteRef
+    store: SecretStoreRef = _NO_STORE
+    remote: RemoteRef | None = None
+    find: Find | None = None
+    generator: GeneratorRef | None = None
     secret_key: str = ""
+    rewrite: tuple[Rewrite, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A question with its answer: a value, or the failure that stands for it.
+    """A question with its answer: a value or a map of values, or the failure that stands for it.
 
     Args:
-        store: how errors name the store.
+        source: how errors name the store or generator.
         literal_first, missing_is_absent: the provider's reading rules.
+        rewritten: whether the map already has the keys of the target: it was kept, not generated.
     """
 
     question: Question
-    store: str
-    value: SecretBytes | KeyferryError
+    source: str
+    value: SecretBytes | Mapping[str, SecretBytes] | KeyferryError
     literal_first: bool = False
     missing_is_absent: bool = False
+    rewritten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """The data of the target, and the entries that were left out because the store has no such secret."""
+    """The data of the target, and what there is to tell of it.
+
+    Args:
+        absent: the entries that were left out because the store has no such secret.
+        missing: the optional entries that were left out, each with what is missing.
+        collisions: keys that a rewrite made equal, so that one value was lost.
+    """
 
     data: SecretData
     absent: tuple[Question, ...] = ()
+    missing: tuple[str, ...] = ()
+    collisions: tuple[str, ...] = ()
 
 
 def check_available(spec: ExternalSecretSpec) -> None:
@@ -72,30 +111,18 @@ def check_available(spec: ExternalSecretSpec) -> None:
         field
         for field, value in (
             ("spec.target.template", spec.target.template),
-            ("spec.target.manifest", spec.target.manifest),
-            ("spec.syncWindows", spec.sync_windows),
         )
         if value is not None
     ]
-    for index, data in enumerate(spec.data):
-        if data.source_ref is not None and data.source_ref.generator_ref is not None:
-            found.append(f"spec.data[{index}].sourceRef.generatorRef")
     for index, source in enumerate(spec.data_from):
-        found.extend(f"spec.dataFrom[{index}].{field}" for field in _unavailable(source))
+        found.extend(
+            f"spec.dataFrom[{index}].rewrite[{step}].transform"
+            for step, rewrite in enumerate(source.rewrite)
+            if rewrite.transform is not None
+        )
     if found:
         verb = "is" if len(found) == 1 else "are"
         raise NotAvailableError(f"{', '.join(found)} {verb} not available yet in this version of Keyferry")
-
-
-def _unavailable(source: DataFrom) -> list[str]:
-    fields = []
-    if source.find is not None:
-        fields.append("find")
-    if source.rewrite:
-        fields.append("rewrite")
-    if source.source_ref is not None and source.source_ref.generator_ref is not None:
-        fields.append("sourceRef.generatorRef")
-    return fields
 
 
 def check_policies(spec: ExternalSecretSpec) -> None:
@@ -117,31 +144,57 @@ def check_policies(spec: ExternalSecretSpec) -> None:
         )
 
 
-def questions(spec: ExternalSecretSpec) -> list[Question]:
-    """All reads that the spec asks for, in the order in which their answers are applied.
+def questions(spec: ExternalSecretSpec, optional: Collection[str] = ()) -> list[Question]:
+    """All that the spec asks for, in the order in which the answers are applied.
+
+    Args:
+        optional: names of entries that may be missing: a key of the Secret, a remote key or a property.
 
     Raises:
-        SpecError: an entry names no store.
+        SpecError: an entry names no store, or nothing to read.
     """
-    asked = []
-    for index, source in enumerate(spec.data_from):
-        if source.extract is None:
-            raise SpecError(
-                f"spec.dataFrom[{index}]: either extract, find, or sourceRef must be set to dataFrom"
-            )
-        own = source.source_ref.store_ref if source.source_ref is not None else None
-        key = one_line(source.extract.key, MAX_KEY_CHARS)
-        where = f"spec.dataFrom[{index}].extract (key: {key})"
-        asked.append(Question(where, f"spec.dataFrom[{index}]", _store(spec, own, where), source.extract))
+    asked = [_data_from(spec, index, source, optional) for index, source in enumerate(spec.data_from)]
     for index, data in enumerate(spec.data):
-        own = data.source_ref.store_ref if data.source_ref is not None else None
-        key = one_line(data.remote_ref.key, MAX_KEY_CHARS)
+        own = data.source_ref
+        if own is not None and own.generator_ref is not None:
+            raise SpecError(
+                f"spec.data[{index}].sourceRef.generatorRef is not supported",
+                hint="Use spec.dataFrom with sourceRef.generatorRef",
+            )
+        remote, key = data.remote_ref, one_line(data.remote_ref.key, MAX_KEY_CHARS)
         where = f"spec.data[{index}] (key: {key})"
-        event = f"spec.dataFrom[{index}] (key={key})"
         asked.append(
-            Question(where, event, _store(spec, own, where), data.remote_ref, secret_key=data.secret_key)
+            Question(
+                where,
+                f"spec.dataFrom[{index}] (key={key})",
+                _store(spec, own.store_ref if own is not None else None, where),
+                remote=remote,
+                secret_key=data.secret_key,
+                optional=not {data.secret_key, remote.key, remote.property}.isdisjoint(optional),
+            )
         )
     return asked
+
+
+def _data_from(spec: ExternalSecretSpec, index: int, source: DataFrom, optional: Collection[str]) -> Question:
+    event = f"spec.dataFrom[{index}]"
+    own = source.source_ref.store_ref if source.source_ref is not None else None
+    generator = source.source_ref.generator_ref if source.source_ref is not None else None
+    # The schema lets only one of them be set; of an older object's, the reference takes find first.
+    if source.find is not None:
+        where = f"{event}.find"
+        store = _store(spec, own, where)
+        return Question(where, event, store, find=source.find, rewrite=source.rewrite)
+    if source.extract is not None:
+        remote = source.extract
+        where = f"{event}.extract (key: {one_line(remote.key, MAX_KEY_CHARS)})"
+        store = _store(spec, own, where)
+        may_miss = not {remote.key, remote.property}.isdisjoint(optional)
+        return Question(where, event, store, remote=remote, rewrite=source.rewrite, optional=may_miss)
+    if generator is not None:
+        where = f"{event}.sourceRef.generatorRef"
+        return Question(where, event, generator=generator, rewrite=source.rewrite)
+    raise SpecError(f"{event}: either extract, find, or sourceRef must be set to dataFrom")
 
 
 def _store(spec: ExternalSecretSpec, own: SecretStoreRef | None, where: str) -> SecretStoreRef:
@@ -151,6 +204,12 @@ def _store(spec: ExternalSecretSpec, own: SecretStoreRef | None, where: str) -> 
             f"{where} names no store: set spec.secretStoreRef.name or the entry's sourceRef.storeRef"
         )
     return store
+
+
+def optional_keys(annotations: Mapping[str, str]) -> frozenset[str]:
+    """The names that the ExternalSecret's annotation lists, parted by commas."""
+    text = annotations.get(names.ANNOTATION_OPTIONAL_KEYS, "")
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
 def store_refs(spec: ExternalSecretSpec) -> set[tuple[str, str]]:
@@ -164,59 +223,76 @@ def store_refs(spec: ExternalSecretSpec) -> set[tuple[str, str]]:
 HEAVY_BYTES: Final = 128 * 1024
 """More than this to look through, and the event loop would wait for it."""
 _COSTLY: Final = frozenset("*?#@{[|(~!")
+_COSTLY_FACTOR: Final = 16
 
 
 def is_heavy(answers: Sequence[Answered]) -> bool:
     """Whether putting the answers together may take long enough that others would notice.
 
-    Paths come from tenants: one with wildcards, queries or modifiers looks at a text many times.
+    Paths and patterns come from tenants: one with wildcards, queries or modifiers looks at a text many
+    times, and a rewrite at every key.
     """
     total = 0
     for answered in answers:
-        if isinstance(answered.value, SecretBytes):
-            costly = not _COSTLY.isdisjoint(answered.question.remote.property)
-            total += len(answered.value) * (16 if costly else 1)
+        question, value = answered.question, answered.value
+        if isinstance(value, SecretBytes):
+            remote = question.remote
+            costly = remote is not None and not _COSTLY.isdisjoint(remote.property)
+            total += len(value) * (_COSTLY_FACTOR if costly or question.rewrite else 1)
+        elif not isinstance(value, KeyferryError):
+            size = sum(len(key) + len(one) for key, one in value.items())
+            total += size * (_COSTLY_FACTOR if question.rewrite else 1)
     return total > HEAVY_BYTES
 
 
 def assemble(answers: Sequence[Answered], deletion_policy: str) -> Assembled:
     """The target's data.
 
-    An absent remote secret is left out where deletionPolicy is not Retain; every other failure is the
-    object's failure.
+    An absent remote secret is left out where deletionPolicy is not Retain, a missing optional one always;
+    every other failure is the object's failure.
 
     Raises:
-        KeyferryError: the first entry that failed, told with its place and how many more there are.
+        KeyferryError: the first entry that failed, told with its place and how many more there are; its
+            `details` name all.
     """
     data: dict[str, SecretBytes] = {}
     absent: list[Question] = []
+    missing: list[str] = []
+    collisions: list[str] = []
     failures: list[KeyferryError] = []
     for answered in answers:
-        entry = _entry(answered)
-        if not isinstance(entry, KeyferryError):
-            data.update(entry)
+        question, entry = answered.question, _entry(answered)
+        if isinstance(entry, Rewritten):
+            data.update(entry.values)
+            collisions += [f"{question.where}: {collision}" for collision in entry.collisions]
+        elif question.optional and isinstance(entry, RemoteSecretNotFound | PropertyNotFound):
+            missing.append(f"{question.where}: {entry.message}")
         elif isinstance(entry, RemoteSecretNotFound) and deletion_policy != "Retain":
-            absent.append(answered.question)
+            absent.append(question)
         else:
-            place = f"error processing {answered.question.where}, err: {answered.store}"
+            place = f"error processing {question.where}, err: {answered.source}"
             failures.append(entry.within(place))
     if failures:
         raise _together(failures)
-    return Assembled(SecretData(data), tuple(absent))
+    return Assembled(SecretData(data), tuple(absent), tuple(missing), tuple(collisions))
 
 
 def _together(failures: list[KeyferryError]) -> KeyferryError:
-    """The first failure, and how many there are. Takes the list's content.
+    """The first failure, how many there are, and the text of each. Takes the list's content.
 
     A list that stayed in the raising frame would form a cycle with the error, and values would stay in
     memory until the garbage collector comes by.
     """
-    first, count = failures[0], len(failures)
+    first, texts = failures[0], tuple(map(str, failures))
     failures.clear()
-    return first.within(f"{count} entries failed, the first") if count > 1 else first
+    if len(texts) == 1:
+        return first
+    told = first.within(f"{len(texts)} entries failed, the first")
+    told.details = texts
+    return told
 
 
-def _entry(answered: Answered) -> Mapping[str, SecretBytes] | KeyferryError:
+def _entry(answered: Answered) -> Rewritten | KeyferryError:
     """The keys and values that one entry gives, or why it gives none.
 
     A store's failure is passed on and never raised: it is shared by all who asked, and each raise would
@@ -230,25 +306,38 @@ def _entry(answered: Answered) -> Mapping[str, SecretBytes] | KeyferryError:
         return error
 
 
-def _selected(answered: Answered, raw: SecretBytes) -> Mapping[str, SecretBytes]:
-    """The keys and values that one entry takes from a store's answer.
+def _selected(answered: Answered, value: SecretBytes | Mapping[str, SecretBytes]) -> Rewritten:
+    """The keys and values that one entry makes of its answer.
 
     Raises:
         KeyferryError: the value is not what the entry needs.
     """
-    remote, key = answered.question.remote, answered.question.secret_key
-    selected = select_value(
-        raw,
-        remote.property,
-        literal_first=answered.literal_first,
-        missing_is_absent=answered.missing_is_absent,
-    )
-    if key:
-        value = decode(selected, remote.decoding_strategy, f"the value for {key!r}")
-        check_null_bytes(value, remote.null_byte_policy, f"the value for {key!r}")
-        return {key: value}
-    entries = validate_keys(convert_keys(select_map(selected), remote.conversion_strategy))
-    decoded = {k: decode(v, remote.decoding_strategy, f"the value of {k!r}") for k, v in entries.items()}
-    for name, value in decoded.items():
-        check_null_bytes(value, remote.null_byte_policy, f"the value of {name!r}")
+    question, remote = answered.question, answered.question.remote
+    if remote is not None and isinstance(value, SecretBytes):
+        selected = select_value(
+            value,
+            remote.property,
+            literal_first=answered.literal_first,
+            missing_is_absent=answered.missing_is_absent,
+        )
+        if key := question.secret_key:
+            return Rewritten({key: _decoded(selected, remote, f"the value for {key!r}")})
+        value = select_map(selected)
+    entries = cast("Mapping[str, SecretBytes]", value)
+    if answered.rewritten:
+        return Rewritten(dict(entries))
+    policies = remote or question.find
+    if question.rewrite or policies is None:
+        result = rewrite(entries, question.rewrite)
+    else:
+        result = Rewritten(convert_keys(entries, policies.conversion_strategy))
+    valid = validate_keys(result.values)
+    if policies is not None:
+        valid = {name: _decoded(one, policies, f"the value of {name!r}") for name, one in valid.items()}
+    return Rewritten(valid, result.collisions)
+
+
+def _decoded(value: SecretBytes, policies: RemoteRef | Find, what: str) -> SecretBytes:
+    decoded = decode(value, policies.decoding_strategy, what)
+    check_null_bytes(decoded, policies.null_byte_policy, what)
     return decoded

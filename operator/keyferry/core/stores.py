@@ -15,6 +15,7 @@ from keyferry.api.meta import LabelSelector, LabelSelectorRequirement, Namespace
 from keyferry.api.model import Model
 from keyferry.api.references import find_references
 from keyferry.api.secret_store import ClusterSecretStoreCondition, SecretStoreSpec
+from keyferry.core.patterns import Pattern
 from keyferry.errors import ForbiddenError, SpecError
 
 
@@ -56,13 +57,9 @@ def _lets_in(
 
 @functools.lru_cache(maxsize=1024)
 def _matches(pattern: str, text: str) -> bool:
-    import re2  # only stores with regular expressions pay for it
-
-    options = re2.Options()
-    options.log_errors = False  # it would write to standard error, past our log
     try:
-        return re2.search(pattern, text, options) is not None
-    except re2.error:
+        return Pattern(pattern).matches(text)
+    except SpecError:
         raise SpecError(f"spec.conditions: {pattern[:80]!r} is not a valid RE2 regular expression") from None
 
 

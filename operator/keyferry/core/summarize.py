@@ -6,7 +6,8 @@ status, and nothing changes where nothing happened.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from keyferry.api.conditions import Condition, ExternalSecretCondition
 from keyferry.api.external_secret import ExternalSecretStatus
 from keyferry.api.meta import LocalObjectReference
 from keyferry.api.secret_store import SecretStoreStatus
-from keyferry.errors import KeyferryError, one_line
+from keyferry.errors import MAX_MESSAGE_CHARS, KeyferryError, one_line
 
 MESSAGE_SYNCED = "secret synced"
 MESSAGE_RETAINED = "secret retained due to DeletionPolicy=Retain"
@@ -33,10 +34,30 @@ FAILED_IMMUTABLE = "could not update secret, target is immutable"
 FAILED_OWNERSHIP = "failed to take ownership of target secret"
 FAILED_OWNED = "target is owned by another ExternalSecret"
 
+MESSAGE_CREATED = "secret created"
+MESSAGE_UPDATED = "secret updated"
+MESSAGE_ORPHANED = "secret deleted because it was orphaned"
+
+_ABOUT_SECRETS = (
+    *(MESSAGE_SYNCED, MESSAGE_RETAINED, MESSAGE_DELETED, MESSAGE_MISSING),
+    *(MESSAGE_CREATED, MESSAGE_UPDATED, MESSAGE_ORPHANED),
+    *(FAILED_DELETE, FAILED_ORPHANED, FAILED_UPDATE, FAILED_OWNERSHIP),
+)
+_RESOURCE_REASONS = {
+    c.SECRET_SYNCED: c.RESOURCE_SYNCED,
+    c.SECRET_SYNCED_ERROR: c.RESOURCE_SYNCED_ERROR,
+    c.SECRET_DELETED: c.RESOURCE_DELETED,
+    c.SECRET_MISSING: c.RESOURCE_MISSING,
+}
+
 STORE_VALIDATED = "store validated"
 STORE_UNKNOWN = "could not determine validation status"
 STORE_NO_CLIENT = "unable to create client"
 STORE_REFUSED = "unable to validate store"
+
+_NUMBERING = 10
+_LEAST_SHARE = 60
+"""Characters that an entry's text needs to say anything in an event about many."""
 
 C = TypeVar("C", bound=Condition)
 
@@ -67,6 +88,35 @@ def failed(what: str, error: KeyferryError) -> Outcome:
     """The outcome of a failure: what could not be done, and why."""
     message = one_line(f"{what}: {error}")
     return Outcome(c.SECRET_SYNCED_ERROR, message, ready=False, error=error)
+
+
+def of_resource(text: str) -> str:
+    """A text about a target Secret, or one that begins so, for a target that is no Secret."""
+    known = next((one for one in _ABOUT_SECRETS if text.startswith(one)), "")
+    return known.replace("secret", "resource", 1) + text.removeprefix(known)
+
+
+def told_of_resource(outcome: Outcome) -> Outcome:
+    """The outcome in the words for a target that is no Secret. No binding: those are for Secrets."""
+    binding = None if outcome.binding is None else ""
+    reason = _RESOURCE_REASONS.get(outcome.reason, outcome.reason)
+    return replace(outcome, reason=reason, message=of_resource(outcome.message), binding=binding)
+
+
+def missing_text(missing: Sequence[str]) -> str:
+    """What a message says of optional entries that were left out; empty where there are none."""
+    return f"; optional keys without a value: {'; '.join(missing)}" if missing else ""
+
+
+def event_text(error: KeyferryError) -> str:
+    """What the event about a failure says: each of several entries gets its share."""
+    if not error.details:
+        return str(error)
+    share = MAX_MESSAGE_CHARS // len(error.details) - _NUMBERING
+    if share < _LEAST_SHARE:
+        return str(error)
+    texts = (f"({number}) {one_line(text, share)}" for number, text in enumerate(error.details, 1))
+    return f"{len(error.details)} entries failed: {'; '.join(texts)}"
 
 
 def timestamp(moment: datetime) -> str:

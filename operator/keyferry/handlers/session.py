@@ -8,9 +8,11 @@ kopf, whether each watch is alive and when its list is complete.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import kopf
@@ -19,6 +21,7 @@ from keyferry import __version__
 from keyferry.errors import KubeError
 from keyferry.handlers.settings import EndlessBackoff
 from keyferry.kube.config import ClusterConfig
+from keyferry.kube.shallow import shallow
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +92,46 @@ class WatchSigns:
         return self._signs.get(request.url.name) if request.method == "GET" else None
 
 
+class _Content:
+    """A stream of lines of JSON, each cut where it is too deep to be parsed; all else is the stream's.
+
+    Args:
+        stream: what comes in.
+    """
+
+    def __init__(self, stream: aiohttp.StreamReader) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """Whole lines, and at the end what is left, as kopf reads a watch."""
+        parts: list[bytes] = []  # of a line that has not ended: joined once, for it may come in many chunks
+        async for chunk in self._stream.iter_chunked(size):
+            head, newline, rest = chunk.rpartition(b"\n")
+            if not newline:
+                parts.append(chunk)
+                continue
+            whole = b"".join([*parts, head])
+            parts = [rest] if rest else []
+            yield b"".join(shallow(line) + b"\n" for line in whole.split(b"\n"))
+        if parts:
+            yield b"".join(parts)
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer whose JSON can be parsed, whatever objects the API server has taken."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        started = await super().start(connection)
+        self.content = _Content(self.content)  # type: ignore[assignment]  # of which it has all
+        return started
+
+    async def json(self, **options: Any) -> Any:
+        return await super().json(**{"loads": lambda text: json.loads(shallow(text.encode())), **options})
+
+
 def kopf_session(config: ClusterConfig, signs: WatchSigns) -> kopf.AiohttpSession:
     """The session for kopf's login handler.
 
@@ -124,6 +167,7 @@ def kopf_session(config: ClusterConfig, signs: WatchSigns) -> kopf.AiohttpSessio
         connector=aiohttp.TCPConnector(limit=0, ssl=tls if tls is not None else True),
         headers=headers,
         middlewares=(authorize,),
+        response_class=_Response,
         proxy=config.proxy_url(),
     )
     return kopf.AiohttpSession(

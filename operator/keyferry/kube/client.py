@@ -41,6 +41,7 @@ LONGEST_WAIT_S: Final = 10.0
 MAX_TRIES: Final = 4
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 
 
 class _StatusDetails(msgspec.Struct, rename="camel"):

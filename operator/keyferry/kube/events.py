@@ -40,7 +40,11 @@ SOURCES: Final = {
     names.EXTERNAL_SECRET: names.EVENT_SOURCE_EXTERNAL_SECRET,
     names.SECRET_STORE: names.EVENT_SOURCE_SECRET_STORE,
     names.CLUSTER_SECRET_STORE: names.EVENT_SOURCE_CLUSTER_SECRET_STORE,
+    names.CLUSTER_EXTERNAL_SECRET: names.EVENT_SOURCE_CLUSTER_EXTERNAL_SECRET,
+    names.GENERATOR_STATE: names.EVENT_SOURCE_GENERATOR_STATE,
 }
+API_VERSIONS: Final = {names.GENERATOR_STATE: names.GENERATORS_API_VERSION}
+"""Of kinds that are of another group than ours are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,7 @@ class EventRecorder:
         stem = event.key.name[:200].rstrip("-.")  # a name cut short must still be one
         name = f"{stem}.{time.time_ns():x}{os.urandom(2).hex()}"
         involved = {
-            "apiVersion": names.API_VERSION,
+            "apiVersion": API_VERSIONS.get(event.key.kind, names.API_VERSION),
             "kind": event.key.kind,
             "name": event.key.name,
             "uid": event.uid,

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
-import msgspec
 import orjson
 
 from keyferry.errors import KubeNotFound
 from keyferry.kube.client import KubeApi
+from keyferry.kube.shallow import Decoder, loads
 from keyferry.kube.watch import LIST_ACCEPT, PAGE_SIZE, ObjectMeta, PartialList
 
-_LIST: Final = msgspec.json.Decoder(PartialList)
+_LIST: Final = Decoder(PartialList)
 
 
-async def list_metadata(api: KubeApi, path: str) -> AsyncIterator[ObjectMeta]:
-    """The metadata of all objects of a collection.
+async def list_metadata(api: KubeApi, path: str, label_selector: str = "") -> AsyncIterator[ObjectMeta]:
+    """The metadata of all objects of a collection, or of those with certain labels.
 
     Raises:
         KubeError: the API server refuses or cannot be asked.
     """
     params = {"limit": str(PAGE_SIZE)}
+    if label_selector:
+        params["labelSelector"] = label_selector
     while True:
         page = _LIST.decode(await api.request("GET", path, params=params, accept=LIST_ACCEPT))
         for item in page.items or ():
@@ -35,7 +37,7 @@ async def list_objects(api: KubeApi, path: str) -> AsyncIterator[Mapping[str, An
     """All objects of a collection, whole. Raises as `list_metadata`."""
     params = {"limit": str(PAGE_SIZE)}
     while True:
-        page = orjson.loads(await api.request("GET", path, params=params))
+        page = loads(await api.request("GET", path, params=params))
         for item in page.get("items") or []:
             yield item
         token = (page.get("metadata") or {}).get("continue")

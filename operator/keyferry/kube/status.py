@@ -12,6 +12,7 @@ import msgspec
 
 from keyferry.api import names
 from keyferry.kube.client import KubeApi
+from keyferry.kube.shallow import Decoder
 from keyferry.kube.watch import ObjectMeta
 from keyferry.ports import ObjectKey
 
@@ -19,6 +20,7 @@ PLURALS: Final = {
     names.EXTERNAL_SECRET: "externalsecrets",
     names.SECRET_STORE: "secretstores",
     names.CLUSTER_SECRET_STORE: "clustersecretstores",
+    names.CLUSTER_EXTERNAL_SECRET: "clusterexternalsecrets",
 }
 FIELD_MANAGER: Final = "keyferry"
 
@@ -27,7 +29,7 @@ class _Written(msgspec.Struct):
     metadata: ObjectMeta
 
 
-_WRITTEN: Final = msgspec.json.Decoder(_Written)
+_WRITTEN: Final = Decoder(_Written)
 
 
 def object_path(key: ObjectKey) -> str:

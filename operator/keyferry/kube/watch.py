@@ -22,6 +22,7 @@ import msgspec
 
 from keyferry.errors import KubeError, KubeGone, KubeUnavailable
 from keyferry.kube.client import KubeApi
+from keyferry.kube.shallow import Decoder
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class ObjectMeta(msgspec.Struct, rename="camel", frozen=True):
     annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
     deletion_timestamp: str | None = None
+    finalizers: list[str] | None = None
 
 
 class Partial(msgspec.Struct):
@@ -90,9 +92,9 @@ class _ErrorObject(msgspec.Struct):
     message: str = ""
 
 
-_LIST: Final = msgspec.json.Decoder(PartialList)
-_EVENT: Final = msgspec.json.Decoder(_Event)
-_PARTIAL: Final = msgspec.json.Decoder(Partial)
+_LIST: Final = Decoder(PartialList)
+_EVENT: Final = Decoder(_Event)
+_PARTIAL: Final = Decoder(Partial)
 _ERROR: Final = msgspec.json.Decoder(_ErrorObject)
 
 

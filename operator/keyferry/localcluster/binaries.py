@@ -43,6 +43,21 @@ def obtain(progress: Progress, environment: Mapping[str, str] | None = None) -> 
     return ensure_built(progress)
 
 
+def obtain_helm(progress: Progress, environment: Mapping[str, str] | None = None) -> Path:
+    """Helm of the pinned version: in the folder named by KUBEBUILDER_ASSETS, in the user's cache, or built now.
+
+    Raises:
+        LocalClusterError: it has to be built, and that fails.
+    """
+    environment = os.environ if environment is None else environment
+    kit = pins.helm()
+    if assets := environment.get("KUBEBUILDER_ASSETS"):
+        folder = Path(assets).resolve()
+        if is_complete(folder, kit):
+            return folder / "helm"
+    return ensure_built(progress, kit=kit) / "helm"
+
+
 def lacking(folder: Path) -> str | None:
     """Why this folder's programs cannot be used, None where they can."""
     missing = [name for name in pins.PROGRAMS if not os.access(folder / name, os.X_OK)]

@@ -53,40 +53,48 @@ Builder = Callable[[Path, Progress], None]
 """Puts all programs into the folder that it is given, which exists and is empty."""
 
 
-def built_folder() -> Path:
+def built_folder(kit: pins.Kit | None = None) -> Path:
     """Where the programs of these pins are, once they are built."""
-    return cache_folder() / f"bin-{pins.fingerprint()}"
+    kit = kit or pins.control_plane()
+    return cache_folder() / f"{kit.prefix}-{kit.fingerprint()}"
 
 
-def is_complete(folder: Path) -> bool:
+def is_complete(folder: Path, kit: pins.Kit | None = None) -> bool:
     """Whether all programs are there."""
-    return all(os.access(folder / program, os.X_OK) for program in pins.PROGRAMS)
+    return all(os.access(folder / program, os.X_OK) for program in (kit or pins.control_plane()).programs)
 
 
-def ensure_built(progress: Progress, builder: Builder | None = None) -> Path:
+def ensure_built(progress: Progress, builder: Builder | None = None, kit: pins.Kit | None = None) -> Path:
     """The folder of the built programs; builds them where they are not there yet.
 
     Args:
         progress: told what is built, how far it is and how long it takes.
         builder: builds; `build_all` unless given.
+        kit: what; the control plane unless given.
 
     Raises:
         LocalClusterError: something is missing, or the build fails.
     """
-    folder = built_folder()
-    if is_complete(folder):
+    kit = kit or pins.control_plane()
+    folder = built_folder(kit)
+    if is_complete(folder, kit):
         return folder
-    with _only_one(folder.parent, progress):
-        if is_complete(folder):  # the other one has built it
+    with _only_one(folder.parent, kit, progress):
+        if is_complete(folder, kit):  # the other one has built it
             return folder
-        for left in folder.parent.glob("bin-*.partial"):  # by a build that was killed
+        for left in folder.parent.glob(f"{kit.prefix}-*.partial"):  # by a build that was killed
             shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix="bin-", suffix=".partial", dir=folder.parent) as partial:
+        with tempfile.TemporaryDirectory(
+            prefix=f"{kit.prefix}-", suffix=".partial", dir=folder.parent
+        ) as partial:
             result = Path(partial) / "bin"
             result.mkdir(mode=0o755)
-            (builder or build_all)(result, progress)
-            if not is_complete(result):
-                missing = [name for name in pins.PROGRAMS if not (result / name).exists()]
+            if builder is not None:
+                builder(result, progress)
+            else:
+                build_all(result, progress, kit)
+            if not is_complete(result, kit):
+                missing = [name for name in kit.programs if not (result / name).exists()]
                 raise LocalClusterError(f"the build did not make {', '.join(missing)}")
             shutil.rmtree(folder, ignore_errors=True)  # incomplete: somebody removed a part
             result.rename(folder)
@@ -94,10 +102,10 @@ def ensure_built(progress: Progress, builder: Builder | None = None) -> Path:
 
 
 @contextlib.contextmanager
-def _only_one(cache: Path, progress: Progress) -> Iterator[None]:
+def _only_one(cache: Path, kit: pins.Kit, progress: Progress) -> Iterator[None]:
     """Hold the build lock; says for whom it waits."""
-    lock = FileLock(cache / "build.lock")
-    holder = cache / "build.pid"
+    lock = FileLock(cache / f"{kit.name}.lock")
+    holder = cache / f"{kit.name}.pid"
     began = time.monotonic()
     told = False
     while True:
@@ -107,7 +115,7 @@ def _only_one(cache: Path, progress: Progress) -> Iterator[None]:
         except Timeout:
             if not told:
                 who = holder.read_text().strip() if holder.exists() else "unknown"
-                progress.say(f"Another process ({who}) builds the control plane: waiting for it")
+                progress.say(f"Another process ({who}) builds {kit.what}: waiting for it")
                 told = True
             progress.update(f"Waiting for the other build, {minutes(time.monotonic() - began)}")
     try:
@@ -118,16 +126,17 @@ def _only_one(cache: Path, progress: Progress) -> Iterator[None]:
         lock.release()
 
 
-def build_all(result: Path, progress: Progress) -> None:
+def build_all(result: Path, progress: Progress, kit: pins.Kit | None = None) -> None:
     """Build every family into the folder `result`."""
-    work = cache_folder() / "work"
+    kit = kit or pins.control_plane()
+    work = cache_folder() / f"work-{kit.name}"
     jobs = parallel_jobs(available_memory(), usable_cores(), base=MEMORY_BASE_BYTES, each=MEMORY_EACH_BYTES)
-    progress.say(f"Building the control plane's programs from source, once: {pins.described()}")
-    go = obtain_go(pins.minimum_go(), progress)
+    progress.say(f"Building {kit.what}'s programs from source, once: {kit.described()}")
+    go = obtain_go(kit.minimum_go(), progress)
     environment = go.environment(work)
-    check_disk(_disk_needs(result, go, environment))
+    check_disk(_disk_needs(result, go, environment, kit.share))
     estimate = Estimate()
-    builds = [_FamilyBuild(family, go, environment, progress, estimate) for family in pins.FAMILIES]
+    builds = [_FamilyBuild(family, go, environment, progress, estimate) for family in kit.families]
     try:
         for build in builds:
             build.plan(jobs)
@@ -139,7 +148,7 @@ def build_all(result: Path, progress: Progress) -> None:
         shutil.rmtree(work / "tmp", ignore_errors=True)
     progress.update("Removing what only the build needed")
     shutil.rmtree(work, ignore_errors=True)  # after a failure it stays, and speeds up the next try
-    progress.say(f"Built in {minutes(estimate.elapsed_s)} into {built_folder()}")
+    progress.say(f"Built in {minutes(estimate.elapsed_s)} into {built_folder(kit)}")
 
 
 class _FamilyBuild:
@@ -282,13 +291,14 @@ def _lines(process: subprocess.Popen[str]) -> Iterator[str | None]:
         yield line
 
 
-def _disk_needs(result: Path, go: Go, environment: dict[str, str]) -> list[DiskNeed]:
+def _disk_needs(result: Path, go: Go, environment: dict[str, str], share: float) -> list[DiskNeed]:
     asked = [str(go.command), "env", "GOCACHE", "GOMODCACHE"]
     said = subprocess.run(asked, capture_output=True, text=True, check=True, env=environment)
     build_cache, modules = said.stdout.splitlines()
-    return [
-        DiskNeed(result, BINARIES_BYTES, "programs"),
-        DiskNeed(Path(build_cache), BUILD_CACHE_BYTES, "Go's build cache"),
-        DiskNeed(Path(modules), MODULES_BYTES, "sources"),
-        DiskNeed(Path(environment["GOTMPDIR"]), TEMPORARY_BYTES, "temporary files"),
-    ]
+    needs = (
+        (result, BINARIES_BYTES, "programs"),
+        (Path(build_cache), BUILD_CACHE_BYTES, "Go's build cache"),
+        (Path(modules), MODULES_BYTES, "sources"),
+        (Path(environment["GOTMPDIR"]), TEMPORARY_BYTES, "temporary files"),
+    )
+    return [DiskNeed(folder, int(size * share), what) for folder, size, what in needs]

@@ -9,6 +9,7 @@ import hashlib
 import platform
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ GO_REQUIREMENTS = TOOLS / "go" / "requirements.txt"
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 """What a control plane is made of, and how to talk to it."""
+
+HELM_MODULE = "helm.sh/helm/v3"
 
 RECIPE = 1
 """Raise it when the way of building changes, so that older results are not used."""
@@ -59,6 +62,8 @@ class Family:
 
         Built outside their repository they would call themselves v0.0.0, which version checks refuse.
         """
+        if self.module == HELM_MODULE:
+            return f"-s -w -X {HELM_MODULE}/internal/version.version={self.version}"
         if self.module != "k8s.io/kubernetes":
             return "-s -w"
         major, minor, _ = self.version.removeprefix("v").split(".")
@@ -88,24 +93,77 @@ FAMILIES = (
 )
 
 
+HELM = Family(
+    name="Helm",
+    folder=TOOLS / "helm",
+    module=HELM_MODULE,
+    packages={"helm": f"{HELM_MODULE}/cmd/helm"},
+    compile_cpu_s=170.0,
+    link_s=5.0,
+)
+"""Only some tests need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """Programs that are built, kept and found together.
+
+    Args:
+        name: of its lock and its working folder.
+        prefix: of the folder in the cache that holds them.
+        what: for people.
+        families: what is built.
+        share: of the disk space that building the control plane takes.
+    """
+
+    name: str
+    prefix: str
+    what: str
+    families: Sequence[Family]
+    share: float = 1.0
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Names of the programs."""
+        return tuple(name for family in self.families for name in family.packages)
+
+    def fingerprint(self) -> str:
+        """Names the result of building these pins on this kind of machine."""
+        digest = hashlib.sha256(f"{RECIPE} {sys.platform} {platform.machine()}".encode())
+        for family in self.families:
+            for part in (family.folder / "go.mod", family.folder / "go.sum"):
+                digest.update(part.read_bytes())
+            digest.update(f"{family.packages} {family.ldflags}".encode())
+        return digest.hexdigest()[:16]
+
+    def minimum_go(self) -> str:
+        """The Go version that all families can be built with, at least."""
+        wanted = (family.go for family in self.families)
+        return max(wanted, key=lambda go: [int(part) for part in go.split(".")])
+
+    def described(self) -> str:
+        """The versions, for people."""
+        return " and ".join(f"{family.name} {family.version.removeprefix('v')}" for family in self.families)
+
+
+def control_plane() -> Kit:
+    """What a control plane is made of."""
+    return Kit("build", "bin", "the control plane", FAMILIES)
+
+
+def helm() -> Kit:
+    """Helm, for tests of charts."""
+    return Kit("helm", "helm", "Helm", (HELM,), share=0.3)
+
+
 def fingerprint() -> str:
-    """Names the result of building these pins on this kind of machine."""
-    digest = hashlib.sha256(f"{RECIPE} {sys.platform} {platform.machine()}".encode())
-    for family in FAMILIES:
-        for part in (family.folder / "go.mod", family.folder / "go.sum"):
-            digest.update(part.read_bytes())
-        digest.update(f"{family.packages} {family.ldflags}".encode())
-    return digest.hexdigest()[:16]
+    """Names the control plane of these pins on this kind of machine."""
+    return control_plane().fingerprint()
 
 
 def minimum_go() -> str:
-    """The Go version that all families can be built with, at least."""
-    return max((family.go for family in FAMILIES), key=lambda go: [int(part) for part in go.split(".")])
-
-
-def described() -> str:
-    """The versions, for people."""
-    return " and ".join(f"{family.name} {family.version.removeprefix('v')}" for family in FAMILIES)
+    """The Go version that the control plane can be built with, at least."""
+    return control_plane().minimum_go()
 
 
 def _pinned(go_mod: Path, module: str) -> str:

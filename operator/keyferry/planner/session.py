@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, overload
 
 from keyferry.aio import TaskBag
 from keyferry.errors import (
@@ -18,12 +18,14 @@ from keyferry.errors import (
     Malformed,
     ProviderError,
     RateLimited,
+    SpecError,
     TimedOut,
     Unavailable,
 )
-from keyferry.planner.cache import Answer, AnswerCache, Freshness
+from keyferry.planner.cache import Answer, AnswerCache, Findings, Freshness, Question
 from keyferry.planner.health import FIRST_PROBE_S, Breaker, Deferred, Pacer, deferred, own_copy
-from keyferry.ports import Read, RemoteValue, StoreClient
+from keyferry.planner.search import FoundValues, search
+from keyferry.ports import Find, Read, RemoteValue, StoreClient
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ DEFAULT_RETRIES: Final = (0.1, 0.4)
 """Pauses before a call that failed at the store's side is tried again at once, in seconds."""
 CALL_DEADLINE_S: Final = 40.0
 """Above every timeout of the SDKs, so that theirs strike first."""
+SEARCH_DEADLINE_S: Final = 60.0
+"""The same for a search, which may be many calls of the SDK one after the other."""
 OPINION_DEADLINE_S: Final = 5.0
 _MOST_ALONE: Final = 1024
 _MOST_PROBES: Final = 16
@@ -44,8 +48,8 @@ _MOST_PROBES: Final = 16
 class _Flight:
     """A question under way."""
 
-    read: Read
-    answer: asyncio.Future[Answer]
+    question: Question
+    answer: asyncio.Future[Answer | Findings]
     retries: tuple[float, ...]
     asked_at: float | None = None
 
@@ -87,7 +91,8 @@ class StoreSession:
         self._cache = cache
         self._recovered = recovered
         self._troubled = troubled
-        self._flights: dict[Read, _Flight] = {}
+        self._flights: dict[Question, _Flight] = {}
+        self._searches = 0
         self._desk = _Desk()
         self._free_slots = client.max_concurrency
         self._singles: deque[_Flight] = deque()
@@ -98,11 +103,11 @@ class StoreSession:
         self._good_at = -math.inf
         self._witness: Read | None = None
         """The question that was answered last: it tells an outage from a question that fails alone."""
-        self._alone: dict[Read, None] = {}
+        self._alone: dict[Question, None] = {}
         """Questions that failed while others were answered: asked one by one, and no sign of an outage."""
-        self._suspects: dict[Read, None] = {}
+        self._suspects: dict[Question, None] = {}
         """Questions that failed since the outage began."""
-        self._probes: deque[Read] = deque()
+        self._probes: deque[Question] = deque()
         self._probing: asyncio.Task[None] | None = None
         self._pacer = Pacer()
         self._renewal = asyncio.Lock()
@@ -120,31 +125,76 @@ class StoreSession:
             KeyferryError: the store could not be asked for a reason that is not the store's, for example
                 because the API server gave no token.
         """
+        return await self._ask(read, need, retries)
+
+    async def find(
+        self, find: Find, need: Freshness, retries: tuple[float, ...] = DEFAULT_RETRIES
+    ) -> FoundValues | ProviderError | SpecError:
+        """Name and value of all that a search finds, in a stable order, or why there is no answer (returned).
+
+        The search is one question, its values are reads: both are shared, kept and bounded like all others.
+        A remote secret that is gone before it is read is left out; any other failure fails the search.
+        Arguments and what is raised: as `read`.
+        """
+        self._searches += 1
+        try:
+            return await self._search(find, need, retries)
+        except SpecError as error:
+            return own_copy(error)
+        finally:
+            self._searches -= 1
+
+    async def _search(
+        self, find: Find, need: Freshness, retries: tuple[float, ...]
+    ) -> FoundValues | ProviderError:
+        found = await self._ask(find, need, retries)
+        if isinstance(found, ProviderError):
+            return found
+        # Whether one exists was told by the search: a "not found" of before does not count.
+        entries = Freshness(need.values_from, need.values_from)
+        values = await search(found, lambda read: self.read(read, entries, retries), self._most_at_once)
+        # In an outage it is not the remote secret that failed.
+        return (self.failure if isinstance(values, Unavailable) else None) or values
+
+    def _most_at_once(self) -> int:
+        """How many values a search asks for at once: all slots' worth, or one call's where pace is limited."""
+        return self.client.batch_size * (1 if self._pacer.rate else self.client.max_concurrency)
+
+    @overload
+    async def _ask(self, question: Read, need: Freshness, retries: tuple[float, ...]) -> Answer: ...
+    @overload
+    async def _ask(
+        self, question: Find, need: Freshness, retries: tuple[float, ...]
+    ) -> Findings | ProviderError: ...
+    async def _ask(
+        self, question: Question, need: Freshness, retries: tuple[float, ...]
+    ) -> Answer | Findings:
+        """The answer to a question: kept, under way, or asked for."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._closed:
             return _replaced()
-        kept = self._cache.get(self.fingerprint, read, need, now)
+        kept = self._cache.get(self.fingerprint, question, need, now)
         if kept is not None:
             self.saved += 1
             return own_copy(kept)
         if self._breaker.failure is not None:
-            self._offer_probe(read)
+            self._offer_probe(question)
             return own_copy(self._breaker.failure)
-        flight = self._flights.get(read)
+        flight = self._flights.get(question)
         if flight is not None and (flight.asked_at is None or flight.asked_at >= need.values_from):
             self.saved += 1
         elif (wait_s := self._pacer.room(now)) > INLINE_WAIT_S:
             return deferred(wait_s)
         else:
-            flight = self._flights[read] = _Flight(read, loop.create_future(), retries)
+            flight = self._flights[question] = _Flight(question, loop.create_future(), retries)
             self._accept(flight)
         return own_copy(await asyncio.shield(flight.answer))
 
     # -- batching
 
     def _accept(self, flight: _Flight) -> None:
-        if flight.read in self._alone or not self.client.may_batch(flight.read):
+        if flight.question in self._alone or not self._may_batch(flight.question):
             self._singles.append(flight)
             self._pump()
             return
@@ -154,6 +204,9 @@ class StoreSession:
             self._pump()
         elif desk.timer is None and not desk.ripe:
             desk.timer = asyncio.get_running_loop().call_later(LINGER_S, self._ripen)
+
+    def _may_batch(self, question: Question) -> bool:
+        return isinstance(question, Read) and self.client.may_batch(question)
 
     def _ripen(self) -> None:
         self._desk.timer = None
@@ -202,15 +255,13 @@ class StoreSession:
 
     async def _carry(self, flights: list[_Flight]) -> None:
         """One call, and its answers to those who wait."""
-        answers: list[Answer]
+        answers: list[Answer | Findings]
         try:
             answers = await self._call(flights)
         except ProviderError as error:
             answers = [error] * len(flights)
         except TimeoutError:
-            late = TimedOut(f"the store did not answer within {CALL_DEADLINE_S:.0f} s")
-            await self._judge(late, flights)
-            answers = [late] * len(flights)
+            answers = [await self._too_late(flights)] * len(flights)
         except Exception as error:  # noqa: BLE001 - not the store's: its readers get it as it is
             for flight in flights:
                 self._fail(flight, error)
@@ -218,14 +269,27 @@ class StoreSession:
         for flight, answer in zip(flights, answers, strict=True):
             self._settle(flight, own_copy(answer))
 
-    def _settle(self, flight: _Flight, answer: Answer) -> None:
+    async def _too_late(self, flights: list[_Flight]) -> TimedOut:
+        """The failure of a call that did not end in time."""
+        if isinstance(flights[0].question, Find):
+            # It was long and not silent: a call in it that hangs is ended before by the SDK.
+            self._note_alone(flights[0].question)
+            return TimedOut(
+                f"the search did not end within {SEARCH_DEADLINE_S:.0f} s",
+                hint="Narrow it: a path, tags, or a regular expression that begins with ^ and the beginning of the names",
+            )
+        late = TimedOut(f"the store did not answer within {CALL_DEADLINE_S:.0f} s")
+        await self._judge(late, flights)
+        return late
+
+    def _settle(self, flight: _Flight, answer: Answer | Findings) -> None:
         if flight.answer.done():
             return
         self._take_down(flight)
         keep = not isinstance(answer, Unavailable | RateLimited | AuthFailed | Malformed)
-        keep = keep or (isinstance(answer, Unavailable) and flight.read in self._alone)
+        keep = keep or (isinstance(answer, Unavailable) and flight.question in self._alone)
         if keep and flight.asked_at is not None and not self._closed:
-            self._cache.put(self.fingerprint, flight.read, answer, flight.asked_at)
+            self._cache.put(self.fingerprint, flight.question, answer, flight.asked_at)
         flight.answer.set_result(answer)
 
     def _fail(self, flight: _Flight, error: Exception) -> None:
@@ -235,12 +299,12 @@ class StoreSession:
             flight.answer.exception()  # all who waited may have gone: nothing to complain about then
 
     def _take_down(self, flight: _Flight) -> None:
-        if self._flights.get(flight.read) is flight:
-            del self._flights[flight.read]
+        if self._flights.get(flight.question) is flight:
+            del self._flights[flight.question]
 
     # -- calling
 
-    async def _call(self, flights: list[_Flight]) -> list[Answer]:
+    async def _call(self, flights: list[_Flight]) -> list[Answer | Findings]:
         """The call with its retries.
 
         Raises:
@@ -295,7 +359,7 @@ class StoreSession:
                 raise
             self._renewed_at = asyncio.get_running_loop().time()
 
-    async def _once(self, flights: list[_Flight]) -> list[Answer]:
+    async def _once(self, flights: list[_Flight]) -> list[Answer | Findings]:
         loop = asyncio.get_running_loop()
         if (wait_s := self._pacer.room(loop.time())) > 2 * INLINE_WAIT_S:
             raise deferred(wait_s)
@@ -308,9 +372,7 @@ class StoreSession:
         now = loop.time()
         for flight in flights:
             flight.asked_at = now
-        self.calls += 1
-        async with asyncio.timeout(CALL_DEADLINE_S):
-            answers = list(await self.client.read([flight.read for flight in flights]))
+        answers = await self._put([flight.question for flight in flights])
         if len(answers) != len(flights):
             raise Malformed("the store's client gave another number of answers than questions")
         limited = next((answer for answer in answers if isinstance(answer, RateLimited)), None)
@@ -322,21 +384,31 @@ class StoreSession:
         self._end_outage()
         return answers
 
-    def _learn(self, flights: list[_Flight], answers: list[Answer]) -> None:
+    async def _put(self, questions: list[Question]) -> list[Answer | Findings]:
+        """Put questions to the store in one call: reads, or one search. Raises as `_call`."""
+        self.calls += 1
+        if isinstance(find := questions[0], Find):
+            async with asyncio.timeout(SEARCH_DEADLINE_S):
+                return [tuple(await self.client.find(find))]
+        reads = [question for question in questions if isinstance(question, Read)]
+        async with asyncio.timeout(CALL_DEADLINE_S):
+            return list(await self.client.read(reads))
+
+    def _learn(self, flights: list[_Flight], answers: list[Answer | Findings]) -> None:
         """What the answers of a call tell about the questions in it."""
         for flight, answer in zip(flights, answers, strict=True):
             if isinstance(answer, Unavailable):
-                self._note_alone(flight.read)
+                self._note_alone(flight.question)
             elif not isinstance(answer, RateLimited | AuthFailed | Malformed):
-                self._alone.pop(flight.read, None)
-                self._suspects.pop(flight.read, None)
-            if isinstance(answer, RemoteValue):
-                self._witness = flight.read
+                self._alone.pop(flight.question, None)
+                self._suspects.pop(flight.question, None)
+            if isinstance(answer, RemoteValue) and isinstance(flight.question, Read):
+                self._witness = flight.question  # never a search, which may cost many calls
         self._good_at = asyncio.get_running_loop().time()
 
-    def _note_alone(self, read: Read) -> None:
-        self._alone.pop(read, None)
-        self._alone[read] = None
+    def _note_alone(self, question: Question) -> None:
+        self._alone.pop(question, None)
+        self._alone[question] = None
         if len(self._alone) > _MOST_ALONE:
             del self._alone[next(iter(self._alone))]
 
@@ -348,17 +420,17 @@ class StoreSession:
             if self._closed or self._breaker.is_open:
                 return
             asked_at = max(flight.asked_at or -math.inf for flight in flights)
-            known = all(flight.read in self._alone for flight in flights)
+            known = all(flight.question in self._alone for flight in flights)
             if known or self._good_at >= asked_at or await self._answers_otherwise(error, flights):
                 for flight in flights:
-                    self._note_alone(flight.read)
+                    self._note_alone(flight.question)
             else:
                 self._open_breaker(error, flights)
 
     async def _answers_otherwise(self, error: ProviderError, flights: list[_Flight]) -> bool:
         """Whether the store answers the question that it answered last. Who did not answer in time is not asked."""
         now, witness = asyncio.get_running_loop().time(), self._witness
-        if witness is None or any(flight.read == witness for flight in flights):
+        if witness is None or any(flight.question == witness for flight in flights):
             return False
         if isinstance(error, TimedOut) or self._pacer.room(now) > 0:
             return False
@@ -375,11 +447,11 @@ class StoreSession:
         """Ask no more: neither those who come, nor those who wait for their call."""
         if self._closed or self._breaker.is_open:
             return  # calls that were under way together fail together: that is one failure
-        self._suspects = {flight.read: None for flight in flights}
+        self._suspects = {flight.question: None for flight in flights}
         self._probes.clear()
         if self._witness is not None:
             self._offer_probe(self._witness)
-        self._offer_probe(flights[0].read)
+        self._offer_probe(flights[0].question)
         self._start_probe(self._breaker.failed(error))
         self._troubled()
         waiting = [*self._singles, *self._desk.waiting]
@@ -395,15 +467,15 @@ class StoreSession:
             if probing is not None and probing is not asyncio.current_task():
                 probing.cancel()
             # Those that failed may do so alone: if they fail again, it is no outage.
-            for read in self._suspects:
-                self._note_alone(read)
+            for question in self._suspects:
+                self._note_alone(question)
             self._suspects.clear()
             self._recovered()
 
-    def _offer_probe(self, read: Read) -> None:
+    def _offer_probe(self, question: Question) -> None:
         """One more question that may tell whether the store answers again."""
-        if len(self._probes) < _MOST_PROBES and read not in self._probes:
-            self._probes.append(read)
+        if len(self._probes) < _MOST_PROBES and question not in self._probes:
+            self._probes.append(question)
 
     def _start_probe(self, delay: float) -> None:
         self._probing = task = self._tasks.spawn(self._probe(delay), name=f"probe {self.fingerprint[:8]}")
@@ -421,29 +493,28 @@ class StoreSession:
         """
         while True:
             await asyncio.sleep(delay)
-            read = self._probes[0]
+            question = self._probes[0]
             self._probes.rotate(-1)
             self._free_slots -= 1
             try:
-                failure = await self._ask_again(read)
+                failure = await self._ask_again(question)
             finally:
                 self._free_slots += 1
             if failure is None:
-                self._suspects.pop(read, None)
+                self._suspects.pop(question, None)
                 self._end_outage()
                 return
-            self._suspects[read] = None
+            self._suspects[question] = None
             delay = self._breaker.failed(failure)
 
-    async def _ask_again(self, read: Read) -> ProviderError | None:
+    async def _ask_again(self, question: Question) -> ProviderError | None:
         """Why the store still does not answer; None if it does."""
         asked_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(CALL_DEADLINE_S):
-                if isinstance(self._breaker.failure, CredentialsExpired):
+            if isinstance(self._breaker.failure, CredentialsExpired):
+                async with asyncio.timeout(CALL_DEADLINE_S):
                     await self.client.renew()
-                self.calls += 1
-                answers = await self.client.read([read])
+            answers = await self._put([question])
         except RateLimited as error:
             # It is there again and has a wish, which holds for those who are woken now.
             self._pacer.throttled(error, asyncio.get_running_loop().time(), asked_at)
@@ -471,7 +542,8 @@ class StoreSession:
     @property
     def idle(self) -> bool:
         """Whether nobody waits for an answer and no call is under way."""
-        return not self._flights and self._free_slots == self.client.max_concurrency
+        at_rest = self._free_slots == self.client.max_concurrency
+        return at_rest and not self._flights and not self._searches
 
     async def close(self) -> None:
         """Stop calls, answer those who wait with a failure, end the connection."""

@@ -9,11 +9,16 @@ from typing import ClassVar, Final
 import msgspec
 
 from keyferry.api.providers.fake import FakeProvider as FakeBlock
+from keyferry.api.providers.fake import FakeProviderData as FakeEntry
+from keyferry.core.patterns import Pattern
 from keyferry.errors import ProviderError, RemoteSecretNotFound, SpecError
 from keyferry.ports import (
     Capabilities,
     ClusterAccess,
+    Find,
+    Found,
     Identity,
+    Maintenance,
     Read,
     ReadingRules,
     RemoteValue,
@@ -36,6 +41,12 @@ class FakeClient:
     def __init__(self, block: FakeBlock) -> None:
         # As the reference does, an entry is found by key and version together, and the last one wins.
         self._data = {entry.key + entry.version: entry for entry in block.data}
+        self._latest: dict[str, FakeEntry] = {}
+        for entry in self._data.values():
+            # As the reference does: of an entry's versions, a search finds the greatest as text.
+            before = self._latest.get(entry.key)
+            if before is None or before.version < entry.version:
+                self._latest[entry.key] = entry
         self._result = block.validation_result
 
     def may_batch(self, read: Read) -> bool:  # noqa: ARG002 - the port's signature
@@ -55,6 +66,19 @@ class FakeClient:
                 hint="Add it to spec.provider.fake.data, or correct the key",
             )
         return RemoteValue(SecretBytes(entry.value), entry.version)
+
+    async def find(self, find: Find) -> Sequence[Found]:
+        """See `ports.StoreClient.find`. By name and path; there are no tags here."""
+        if find.tags:
+            raise SpecError("find.tags: a fake store has no tags", hint="Search by find.name or find.path")
+        if not find.path and find.name is None:
+            raise SpecError("find: name or path must be set")
+        pattern = None if find.name is None else Pattern(find.name)
+        return [
+            Found(key, RemoteValue(SecretBytes(entry.value), entry.version))
+            for key, entry in sorted(self._latest.items())
+            if key.startswith(find.path or "") and (pattern is None or pattern.matches(key))
+        ]
 
     async def validate(self) -> Verdict:
         """What `validationResult` says."""
@@ -76,6 +100,7 @@ class FakeProvider:
 
     name: ClassVar[str] = "fake"
     capabilities: ClassVar[Capabilities] = Capabilities.READ_WRITE
+    maintenance: ClassVar[Maintenance] = Maintenance.MAINTAINED
     reading: ClassVar[ReadingRules] = ReadingRules(missing_property_is_absent=True)
 
     def check(self, store: StoreView) -> None:

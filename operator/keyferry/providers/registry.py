@@ -1,14 +1,20 @@
-"""Which providers there are. Their SDKs are imported when a store first asks for them."""
+"""Which providers and generators of providers there are. Their SDKs are imported when a store first asks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from keyferry.ports import AmbientIdentity, Provider
+from keyferry.clock import SystemClock
+from keyferry.core.addresses import AddressPolicy
+from keyferry.ports import AmbientIdentity, Generator, Provider
 from keyferry.providers.aws import AWSProvider
 from keyferry.providers.fake import FakeProvider
+from keyferry.providers.github import GithubAccessTokenGenerator
+from keyferry.providers.gitlab import GitlabDeployTokenGenerator
+from keyferry.providers.outgoing import Outgoing
+from keyferry.providers.quay import QuayAccessTokenGenerator
 
 AVAILABLE: Final = ("aws", "fake")
 
@@ -18,13 +24,37 @@ class ProviderSettings:
     """What the flags say about providers.
 
     Args:
-        ambient: which stores may use the operator's own identity.
+        ambient: which stores and generators may use the operator's own identity.
+        addresses: what they may connect to, where tenants choose the address.
     """
 
     ambient: AmbientIdentity = AmbientIdentity.ALL
+    addresses: AddressPolicy = field(default_factory=AddressPolicy)
 
 
 def build_providers(settings: ProviderSettings) -> Mapping[str, Provider]:
     """All providers, by their key in `spec.provider`."""
     providers: tuple[Provider, ...] = (AWSProvider(settings.ambient), FakeProvider())
     return {provider.name: provider for provider in providers}
+
+
+def build_generators(
+    settings: ProviderSettings, providers: Mapping[str, Provider]
+) -> Mapping[str, Generator]:
+    """All generators that ask somebody, by their kind.
+
+    Args:
+        providers: as `build_providers` made them: those of a provider share its connections. Close the
+            generators first.
+    """
+    clock = SystemClock()
+    outgoing = Outgoing(settings.addresses, clock)
+    generators: list[Generator] = [
+        GithubAccessTokenGenerator(outgoing, clock),
+        GitlabDeployTokenGenerator(outgoing, clock),
+        QuayAccessTokenGenerator(outgoing),
+    ]
+    for provider in providers.values():
+        if isinstance(provider, AWSProvider):
+            generators += provider.generators()
+    return {generator.kind: generator for generator in generators}

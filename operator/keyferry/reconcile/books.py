@@ -6,6 +6,7 @@ bytes they are decoded from, because decoded ones cost ten times the memory.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,13 +15,16 @@ import msgspec
 import orjson
 
 from keyferry.api import names
+from keyferry.api.cluster_external_secret import ClusterExternalSecretSpec, ClusterExternalSecretStatus
 from keyferry.api.external_secret import ExternalSecretStatus
 from keyferry.api.model import decode
 from keyferry.api.secret_store import SecretStoreSpec, SecretStoreStatus
+from keyferry.core.fanout import Selection, load
 from keyferry.core.hashing import synced_resource_version
 from keyferry.errors import KeyferryError
 from keyferry.kube.watch import ObjectMeta
 from keyferry.ports import ObjectKey, StoreView
+from keyferry.reconcile.state_index import GeneratorStates
 
 Metadata = tuple[dict[str, str], dict[str, str]]
 _METADATA: Final = msgspec.msgpack.Decoder(tuple[dict[str, str], dict[str, str]])
@@ -36,6 +40,14 @@ def _exact(encoded: bytes) -> bytes:
     return bytes(memoryview(encoded))
 
 
+def _controller(metadata: Mapping[str, Any]) -> str:
+    """The uid of the ClusterExternalSecret that controls an ExternalSecret; empty where none does."""
+    for reference in metadata.get("ownerReferences") or ():
+        if reference.get("controller") and reference.get("kind") == names.CLUSTER_EXTERNAL_SECRET:
+            return sys.intern(str(reference.get("uid", "")))
+    return ""
+
+
 @dataclass(slots=True)
 class ExternalSecretRecord:
     """An ExternalSecret as last seen, and what this process knows of its syncs.
@@ -47,12 +59,15 @@ class ExternalSecretRecord:
         spread: this object's random number from 0 to 1, for jitter; drawn anew at each refresh.
         failures: tries in a row that failed.
         waiting: whether its last try came to nothing, so that a store which recovers concerns it.
+        asked: whether somebody asked for a refresh now.
         settled: whether this process has looked at it before (after a start, overdue ones are spread).
         data_hash: of the data last written, as bytes; empty where this process has not written.
         unwritten: a status that could not be written yet; goes before `status`.
         resume_at: while there is one, when the object's own work is due, by the queue's clock; inf for never.
         depends_on: the objects whose change concerns it.
-        absent: the entries of the spec whose remote secret was absent at the last sync.
+        noted: what its last sync had to tell in events, which are not told again.
+        controller: uid of the ClusterExternalSecret that made it; empty where nobody did.
+        finalizer: where among its finalizers the reference operator's is, which we do not need; -1 for nowhere.
     """
 
     uid: str
@@ -66,12 +81,15 @@ class ExternalSecretRecord:
     spread: float = 0.0
     failures: int = 0
     waiting: bool = False
+    asked: bool = False
     settled: bool = False
     data_hash: bytes = b""
     unwritten: bytes = b""
     resume_at: float = 0.0
     depends_on: tuple[ObjectKey, ...] = ()
-    absent: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
+    controller: str = ""
+    finalizer: int = -1
     sync_calls: int = 0
     sync_errors: int = 0
     duration_s: float = 0.0
@@ -124,6 +142,61 @@ class StoreRecord:
             return decode(self.status, SecretStoreStatus)
         except msgspec.DecodeError:
             return SecretStoreStatus()
+
+
+@dataclass(slots=True)
+class ClusterExternalSecretRecord:
+    """A ClusterExternalSecret as last read. There are few, so the spec is kept decoded.
+
+    Args:
+        version: the resourceVersion that its watch told of last; another than that read means to read again.
+        spec, raw: its spec, and what stands in its externalSecretSpec; None where the spec cannot be used,
+            `problem` says why.
+        selection: the namespaces that it is for; None with the spec.
+        finalizer: whether it carries the reference operator's finalizer.
+        released: whether that was taken off before; who puts it back is alive, and would do so for ever.
+        foreign: the ExternalSecrets of its own that carry labels or annotations which others wrote, and the
+            metadata by which that was found.
+        waits_for: the ExternalSecrets of others that are in its way.
+    """
+
+    uid: str
+    version: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    metadata: bytes = b""
+    status: bytes = b""
+    spec: ClusterExternalSecretSpec | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    selection: Selection | None = None
+    problem: str = ""
+    deleting: bool = False
+    finalizer: bool = False
+    released: bool = False
+    foreign: dict[ObjectKey, bytes] = field(default_factory=dict)
+    waits_for: tuple[ObjectKey, ...] = ()
+    failures: int = 0
+    duration_s: float = 0.0
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the watch has told of another version than was read."""
+        return self.version != self.resource_version
+
+    def takes(self, namespace: str, labels: Mapping[str, str] | None) -> bool:
+        """Whether it is for a namespace with these labels; None for one that is not there."""
+        return labels is not None and self.selection is not None and self.selection.takes(namespace, labels)
+
+    def annotations(self) -> dict[str, str]:
+        """Its annotations."""
+        return _METADATA.decode(self.metadata)[1]
+
+    def read_status(self) -> ClusterExternalSecretStatus:
+        """Its status; an unreadable one counts as empty."""
+        try:
+            return decode(self.status, ClusterExternalSecretStatus)
+        except msgspec.DecodeError:
+            return ClusterExternalSecretStatus()
 
 
 @dataclass(slots=True)
@@ -205,7 +278,17 @@ class Books:
     """The ExternalSecrets of each namespace."""
     namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Labels of the namespaces; empty where they are not watched."""
+    ending: set[str] = field(default_factory=set)
+    """The namespaces that are being deleted."""
+    cluster_external_secrets: dict[ObjectKey, ClusterExternalSecretRecord] = field(default_factory=dict)
+    controllers: dict[str, ObjectKey] = field(default_factory=dict)
+    """The ClusterExternalSecrets by uid."""
+    controlled: dict[str, set[ObjectKey]] = field(default_factory=dict)
+    """The ExternalSecrets that a ClusterExternalSecret made, by its uid."""
+    complete: set[str] = field(default_factory=set)
+    """The kinds of which everything there is has been told."""
     dependents: Dependents = field(default_factory=Dependents)
+    generator_states: GeneratorStates = field(default_factory=GeneratorStates)
 
     def is_past(self, key: ObjectKey, metadata: Mapping[str, Any]) -> bool:
         """Whether we know a later spec of the same object: read by us, ahead of the watch."""
@@ -231,6 +314,10 @@ class Books:
         )
         status = _packed_json(body.get("status"))
         generation, deleting = metadata.get("generation", 0), "deletionTimestamp" in metadata
+        controller = _controller(metadata)
+        finalizers = metadata.get("finalizers") or []
+        ours = names.FINALIZER_EXTERNAL_SECRET
+        finalizer = finalizers.index(ours) if ours in finalizers else -1
         if record is None or record.uid != metadata["uid"]:
             before = record.depends_on if record is not None else ()
             self.external_secrets[key] = ExternalSecretRecord(
@@ -242,10 +329,15 @@ class Books:
                 status=status,
                 deleting=deleting,
                 depends_on=before,
+                controller=controller,
+                finalizer=finalizer,
             )
             self.by_namespace.setdefault(key.namespace, set()).add(key)
+            self._control(key, record.controller if record is not None else "", controller)
             return True
         same = record.generation == generation and record.metadata == packed and record.deleting == deleting
+        self._control(key, record.controller, controller)
+        record.controller, record.finalizer = controller, finalizer
         record.resource_version = metadata.get("resourceVersion", "")
         record.status = status
         if same:
@@ -260,10 +352,67 @@ class Books:
         record = self.external_secrets.pop(key, None)
         if record is not None:
             self.dependents.link(key, (), record.depends_on)
+            self._control(key, record.controller, "")
             keys = self.by_namespace.get(key.namespace, set())
             keys.discard(key)
             if not keys:
                 self.by_namespace.pop(key.namespace, None)
+
+    def _control(self, key: ObjectKey, before: str, after: str) -> None:
+        """Note which ClusterExternalSecret controls an ExternalSecret now, by uid, and which one did."""
+        if before and before != after:
+            keys = self.controlled.get(before, set())
+            keys.discard(key)
+            if not keys:
+                self.controlled.pop(before, None)
+        if after:
+            self.controlled.setdefault(after, set()).add(key)
+
+    def note_told_of(self, key: ObjectKey, meta: ObjectMeta) -> bool:
+        """Take over what a watch says of a ClusterExternalSecret; whether it has to be read."""
+        record = self.cluster_external_secrets.get(key)
+        if record is None or record.uid != meta.uid:
+            self.forget_cluster_external_secret(key)
+            record = self.cluster_external_secrets[key] = ClusterExternalSecretRecord(meta.uid)
+        record.version = meta.resource_version
+        return record.is_outdated
+
+    def note_cluster_external_secret(
+        self, key: ObjectKey, body: Mapping[str, Any]
+    ) -> ClusterExternalSecretRecord:
+        """Take over a ClusterExternalSecret that was just read; its record."""
+        metadata = body["metadata"]
+        record = self.cluster_external_secrets.get(key)
+        if record is None or record.uid != metadata["uid"]:
+            self.forget_cluster_external_secret(key)
+            record = self.cluster_external_secrets[key] = ClusterExternalSecretRecord(metadata["uid"])
+        packed = _exact(
+            msgspec.msgpack.encode((metadata.get("labels") or {}, metadata.get("annotations") or {}))
+        )
+        record.version = record.resource_version = metadata.get("resourceVersion", "")
+        record.status = _packed_json(body.get("status"))
+        record.deleting = "deletionTimestamp" in metadata
+        record.finalizer = names.FINALIZER_CLUSTER_EXTERNAL_SECRET in (metadata.get("finalizers") or ())
+        if (record.generation, record.metadata) == (metadata.get("generation", 0), packed):
+            return record
+        record.generation, record.metadata = metadata.get("generation", 0), packed
+        record.failures, record.problem = 0, ""
+        record.foreign.clear()
+        try:
+            record.spec, record.raw = load(_packed_json(body.get("spec")))
+            record.selection = Selection.of(record.spec)
+        except KeyferryError as error:
+            record.spec = record.selection = None
+            record.problem = str(error)
+        self.controllers[record.uid] = key
+        return record
+
+    def forget_cluster_external_secret(self, key: ObjectKey) -> None:
+        """A ClusterExternalSecret is gone."""
+        record = self.cluster_external_secrets.pop(key, None)
+        if record is not None:
+            self.dependents.link(key, (), record.waits_for)
+            self.controllers.pop(record.uid, None)
 
     def note_store(self, key: ObjectKey, body: Mapping[str, Any]) -> bool:
         """Take over what a watch says of a store; whether its spec changed or it is new."""

@@ -19,7 +19,7 @@ from keyferry.errors import KubeConflict, KubeError, KubeInvalid
 from keyferry.kube.client import KubeApi
 from keyferry.kube.status import write_status
 from keyferry.ports import ObjectKey
-from keyferry.reconcile.books import ExternalSecretRecord, StoreRecord
+from keyferry.reconcile.books import ClusterExternalSecretRecord, ExternalSecretRecord, StoreRecord
 
 log = logging.getLogger(__name__)
 _TRIES: Final = 3
@@ -67,12 +67,13 @@ class Debts:
 
     external_secrets: dict[ObjectKey, Debt] = field(default_factory=dict)
     stores: dict[ObjectKey, StoreDebt] = field(default_factory=dict)
+    cluster_external_secrets: dict[ObjectKey, Debt] = field(default_factory=dict)
 
 
 async def put_status(
     api: KubeApi,
     key: ObjectKey,
-    record: ExternalSecretRecord | StoreRecord,
+    record: ExternalSecretRecord | StoreRecord | ClusterExternalSecretRecord,
     status: bytes,
     catch_up: Callable[[], Awaitable[bool]],
 ) -> bool:

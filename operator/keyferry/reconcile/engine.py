@@ -15,9 +15,10 @@ from keyferry.kube.access import KubeAccess
 from keyferry.kube.client import KubeApi
 from keyferry.kube.events import EventRecorder
 from keyferry.planner.planner import Planner
-from keyferry.ports import ObjectKey, Provider
+from keyferry.ports import Generator, ObjectKey, Provider
 from keyferry.reconcile.books import Books
 from keyferry.reconcile.debts import Debts
+from keyferry.reconcile.generic_target import GenericTargets
 from keyferry.reconcile.queue import WorkQueue
 
 
@@ -33,12 +34,21 @@ class Settings:
     """Whether an ExternalSecret waits while its store is not ready."""
     secret_stores: bool = True
     cluster_stores: bool = True
+    cluster_external_secrets: bool = True
+    """Whether ClusterExternalSecrets are served."""
     refresh_status_every: timedelta = timedelta(minutes=5)
     """A status whose refreshTime alone is new is written no more often than this."""
     deadline_s: float = 90.0
     """Longest time for one reconcile."""
     addresses: AddressPolicy = field(default_factory=AddressPolicy)
     """Where stores may be."""
+    generator_state: bool = True
+    """Whether what generators made elsewhere is noted, to be taken back."""
+    generator_grace_s: float = 120.0
+    """So long what a generator made before stays good when the Secret holds newer values."""
+
+    generic_targets: bool = False
+    """Whether a target may be no Secret."""
 
     def validates(self, store: ObjectKey) -> bool:
         """Whether stores of this one's kind are validated here."""
@@ -58,9 +68,12 @@ class Engine:
     planner: Planner
     events: EventRecorder
     providers: Mapping[str, Provider]
+    generators: Mapping[str, Generator] = field(default_factory=dict)
     random: random.Random = field(default_factory=random.Random)
     heavy: ThreadDoor = field(default_factory=lambda: ThreadDoor("heavy", 2))
     """Where work goes that would hold the event loop: two threads, so that a hostile object delays its like."""
+    generic: GenericTargets = field(default_factory=GenericTargets)
+    """What is known of targets that are no Secrets."""
     debts: Debts = field(default_factory=Debts)
     """Statuses that could not be written."""
     store_settled: asyncio.Event = field(default_factory=asyncio.Event)

@@ -12,16 +12,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from keyferry.api import conditions as c
-from keyferry.api import names
-from keyferry.api.external_secret import ExternalSecretSpec, ExternalSecretStatus
-from keyferry.api.model import decode
 from keyferry.core import summarize
 from keyferry.core.backoff import refresh_delay, restart_spread_s
 from keyferry.core.desired import (
@@ -30,24 +26,12 @@ from keyferry.core.desired import (
     OwnedByAnotherError,
     Owner,
     SecretPlan,
-    Target,
     plan_delete,
 )
-from keyferry.core.due import Due, RefreshState, refresh_due
-from keyferry.core.sources import (
-    Answered,
-    Assembled,
-    Question,
-    assemble,
-    check_available,
-    check_policies,
-    is_heavy,
-    questions,
-    store_refs,
-)
-from keyferry.core.stores import is_our_class, is_paused
+from keyferry.core.due import Due, RefreshState, asked_due, refresh_due, rotation_due
+from keyferry.core.sources import Assembled
+from keyferry.core.stores import is_paused
 from keyferry.core.summarize import Outcome, failed, parse_timestamp
-from keyferry.duration import parse_go_duration
 from keyferry.errors import (
     InternalError,
     KeyferryError,
@@ -56,11 +40,8 @@ from keyferry.errors import (
     SpecError,
     TimedOut,
 )
-from keyferry.kube.apply import apply, read_secret
 from keyferry.kube.events import NORMAL
-from keyferry.planner.cache import Freshness
-from keyferry.planner.health import Deferred
-from keyferry.ports import ObjectKey, Read, RemoteValue
+from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.finish import (
@@ -68,12 +49,18 @@ from keyferry.reconcile.finish import (
     is_as_known,
     record_event,
     retry_status,
+    schedule_refresh,
     schedule_retry,
     write_behind,
     write_pending,
 )
+from keyferry.reconcile.generation import NoTarget, settle
+from keyferry.reconcile.generators import NotOurs
+from keyferry.reconcile.generic_target import apply_plan, read_target
 from keyferry.reconcile.queue import Claim, Lane
-from keyferry.reconcile.stores import StoreUse, Unsettled, store_key, use_store
+from keyferry.reconcile.resolve import Resolved, resolve
+from keyferry.reconcile.stores import Unsettled
+from keyferry.reconcile.takeover import release
 from keyferry.reconcile.targets import (
     TargetState,
     check_target,
@@ -82,35 +69,14 @@ from keyferry.reconcile.targets import (
     note_written,
     write_target,
 )
+from keyferry.reconcile.work import Work, is_generic, load
 
 log = logging.getLogger(__name__)
 
 UNSETTLED_RETRY_S: Final = 15.0
 """A store's validation wakes its dependents; this is for the case that it never ends."""
-SLOW_S: Final = 0.5
-"""A store that takes longer holds nobody else back."""
-NEGATIVE_AGE_S: Final = 5.0
-"""So old may a remembered "absent" or "denied" be when an object is tried again."""
-PERIODIC_AGE_S: Final = 0.5
-"""So old may a value be at a periodic refresh: objects that are due together share a read."""
 CONFLICTS_TOLD: Final = 3
 """So many conflicts in a row are no coincidence any more: something answers so each time."""
-MESSAGE_CREATED: Final = "secret created"
-MESSAGE_UPDATED: Final = "secret updated"
-MESSAGE_ORPHANED: Final = "secret deleted because it was orphaned"
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """An ExternalSecret, decoded and checked."""
-
-    key: ObjectKey
-    record: ExternalSecretRecord
-    spec: ExternalSecretSpec
-    status: ExternalSecretStatus
-    owner: Owner
-    target: Target
-    interval: timedelta
 
 
 class _StepError(Exception):
@@ -136,7 +102,8 @@ def _step(what: str) -> Iterator[None]:
     except OwnedByAnotherError as error:
         raise _StepError(summarize.FAILED_OWNED, error) from error
     except OwnershipError as error:
-        raise _StepError(summarize.FAILED_OWNERSHIP, error) from error
+        deleting = what == summarize.FAILED_DELETE  # nobody wants to own what is to go
+        raise _StepError(what if deleting else summarize.FAILED_OWNERSHIP, error) from error
     except KeyferryError as error:
         raise _StepError(what, error) from error
 
@@ -145,8 +112,11 @@ async def reconcile_external_secret(engine: Engine, claim: Claim) -> None:
     """Bring one ExternalSecret's target and status in line with its spec and stores."""
     key = claim.key
     record = engine.books.external_secrets.get(key)
-    if record is None or record.deleting:
-        return  # owner references do what is left to do
+    if record is None:
+        return
+    if record.deleting:
+        await _let_go(engine, key, record)
+        return
     if claim.lane is Lane.USER:
         engine.debts.external_secrets.pop(key, None)  # what was refused may be accepted of what it is now
     if record.unwritten and await write_behind(engine, claim, record):
@@ -165,16 +135,30 @@ async def _look(engine: Engine, claim: Claim, record: ExternalSecretRecord) -> N
     try:
         work = load(engine, key, record, Owner(key.namespace, key.name, record.uid, labels, annotations))
     except KeyferryError as error:
-        await finish(engine, key, record, failed(summarize.FAILED_FETCH, error), timedelta(0))
+        outcome = failed(summarize.FAILED_FETCH, error)
+        told = summarize.told_of_resource(outcome) if is_generic(record) else outcome
+        await finish(engine, key, record, told, timedelta(0))
         return
     if work is None:
         record.waiting = True  # its store may become ours
         log.debug("left alone: another controller class or kind of store")
         return
-    outcome = await _attempt(engine, work, claim)
+    await release(engine, key, record)
+    result = await _attempt(engine, work, claim)
     record.settled = True
-    if outcome is not None:
-        await finish(engine, key, record, outcome, work.interval)
+    if result is not None:
+        told = summarize.told_of_resource(result) if work.target.manifest is not None else result
+        await finish(engine, key, record, told, work.interval, generation=work.generation)
+
+
+async def _let_go(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
+    """A deleted object: owner references do what is left to do, and the reference's finalizer must not hold it."""
+    try:
+        ours = load(engine, key, record, Owner(key.namespace, key.name, record.uid)) is not None
+    except KeyferryError:
+        ours = True
+    if ours:
+        await release(engine, key, record)
 
 
 async def _pause(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
@@ -189,49 +173,6 @@ async def _pause(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -
         engine.events.record(key, record.uid, NORMAL, c.PAUSED, summarize.MESSAGE_PAUSED)
 
 
-def load(engine: Engine, key: ObjectKey, record: ExternalSecretRecord, owner: Owner) -> Work | None:
-    """Decode and check; None where the object is not ours to serve.
-
-    Raises:
-        SpecError: the spec cannot be used, whatever stores and target hold; names the field.
-    """
-    try:
-        spec = decode(record.spec, ExternalSecretSpec)
-    except msgspec.DecodeError as error:
-        raise SpecError(f"the spec is invalid: {error}") from None
-    stores = sorted(store_refs(spec))
-    target = Target(
-        spec.target.name or key.name,
-        spec.target.creation_policy,
-        spec.target.deletion_policy,
-        spec.target.immutable,
-    )
-    needs = [ObjectKey("Secret", key.namespace, target.name)]
-    for kind, name in stores:
-        namespace = "" if kind == names.CLUSTER_SECRET_STORE else key.namespace
-        needs.append(ObjectKey(kind, namespace, name))
-    engine.books.dependents.link(key, tuple(needs), record.depends_on)
-    record.depends_on = tuple(needs)
-    if not _is_ours(engine, needs[1:]):
-        return None
-    # Before the target is even looked at: what we cannot make, another operator may have made.
-    check_available(spec)
-    check_policies(spec)
-    interval = parse_go_duration(spec.refresh_interval or "1h")
-    return Work(key, record, spec, record.read_status(), owner, target, interval)
-
-
-def _is_ours(engine: Engine, stores: list[ObjectKey]) -> bool:
-    """Whether no store belongs to another controller class or to a kind that is switched off."""
-    for key in stores:
-        if not key.namespace and not engine.settings.cluster_stores:
-            return False
-        record = engine.books.stores.get(key)
-        if record is not None and not is_our_class(record.controller, engine.settings.controller_class):
-            return False
-    return True
-
-
 async def _attempt(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     """What came of one try; None where there was nothing to do, or nothing to say yet."""
     try:
@@ -244,6 +185,10 @@ async def _attempt(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
             schedule_retry(engine, work.key, work.record, step.error, work.interval)
             return None
         return failed(step.what, step.error)
+    except NotOurs:
+        work.record.waiting = True
+        log.debug("left alone: a generator of another controller class")
+        schedule_refresh(engine, work.key, work.record, engine.clock.now(), work.interval)
     except Unsettled:
         work.record.waiting = True
         engine.queue.schedule(work.key, engine.queue.now() + UNSETTLED_RETRY_S, Lane.RETRY)
@@ -270,7 +215,7 @@ def _too_late(engine: Engine, work: Work, late: TimeoutError) -> Outcome:
             f"the API server did not answer {within}", hint="Look at its load, and at the network between"
         )
         return failed(what, error)
-    stores = [str(need) for need in work.record.depends_on if need.kind != "Secret"]
+    stores = [str(need) for need in work.record.depends_on[1:]]
     error = TimedOut(
         f"no complete answer from {', '.join(stores)} {within}",
         hint="Look at the store's load, and at the network between",
@@ -279,8 +224,10 @@ def _too_late(engine: Engine, work: Work, late: TimeoutError) -> Outcome:
 
 
 async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
-    started = engine.clock.now()
-    due = refresh_due(_refresh_state(work), started)
+    started, state = engine.clock.now(), _refresh_state(work)
+    due = refresh_due(state, started)
+    if work.record.asked:
+        work.record.asked, due = False, asked_due(due)
     with _step(summarize.FAILED_UPDATE):
         check = await check_target(engine, work.owner, work.target, work.record, work.status)
     if check.state is not TargetState.VALID and work.status.synced_resource_version:
@@ -301,8 +248,11 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     work.record.sync_calls += 1
     log.debug("sync: %s, target %s", due.why, check.state.value)
     with _step(summarize.FAILED_FETCH):
-        assembled = await _resolve(engine, work, claim)
-    return await _write(engine, work, assembled, started)
+        try:
+            resolved = await resolve(engine, work, claim, rotate=rotation_due(state, started))
+        except NoTarget:
+            return _done(c.SECRET_MISSING, summarize.MESSAGE_MISSING, started, work.current)
+    return await _write(engine, work, resolved, started)
 
 
 def _refresh_state(work: Work) -> RefreshState:
@@ -315,9 +265,10 @@ def _refresh_state(work: Work) -> RefreshState:
         policy=work.spec.refresh_policy,
         interval=work.interval,
         pause=timedelta(seconds=pause),
-        current=record.current(),
+        current=work.current,
         synced=status.synced_resource_version,
         refreshed_at=refreshed_at,
+        windows=work.windows,
     )
 
 
@@ -327,7 +278,7 @@ def _is_overdue_after_start(work: Work, claim: Claim) -> bool:
         claim.lane is Lane.PERIODIC
         and not work.record.settled
         and summarize.is_ready(work.status)
-        and work.status.synced_resource_version == work.record.current()
+        and work.status.synced_resource_version == work.current
     )
 
 
@@ -341,133 +292,112 @@ def _rest(engine: Engine, work: Work, due: Due) -> Outcome | None:
         return None
     said = summarize.resumed_status(work.status)
     ready = next((condition for condition in said.conditions if condition.type == c.READY), None)
-    if ready is not None and ready.status == c.TRUE:
-        return None if said == work.status else Outcome(ready.reason, ready.message, ready=True)
+    if ready is not None and (ready.status == c.TRUE or due.held):  # what is held back may still fail
+        told = Outcome(ready.reason, ready.message, ready=ready.status == c.TRUE)
+        return None if said == work.status else told
     return Outcome(c.SECRET_SYNCED, summarize.MESSAGE_SYNCED, ready=True)
 
 
 async def _repair(engine: Engine, work: Work, plan: SecretPlan) -> None:
     """Put labels, annotations or ownership right; the data is, so nothing is fetched."""
-    written = await apply(engine.api, plan)
+    written = await apply_plan(engine, plan)
     note_written(engine, work.record, plan, written)
-    record_event(engine, work.key, work.record, c.EVENT_UPDATED, MESSAGE_UPDATED)
-    log.info("%s: labels, annotations or owner put right", MESSAGE_UPDATED)
-
-
-# -- resolve
-
-
-async def _resolve(engine: Engine, work: Work, claim: Claim) -> Assembled:
-    """Ask the stores, all at once, and put the answers together.
-
-    Raises:
-        KeyferryError: the first entry that failed, or why a store cannot be asked.
-    """
-    asked = questions(work.spec)
-    uses: dict[ObjectKey, StoreUse] = {}
-    for question in asked:
-        key = store_key(question.store, work.key.namespace)
-        if key not in uses:
-            uses[key] = await use_store(engine, question.store, work.key.namespace)
-    need = _freshness(work, claim)
-    with _aside_if_slow(engine, work.key):
-        answers = await asyncio.gather(
-            *(_ask(question, uses[store_key(question.store, work.key.namespace)], need) for question in asked)
-        )
-    for answered in answers:
-        if isinstance(answered.value, Deferred):
-            raise answered.value
-    if is_heavy(answers):
-        return await engine.heavy.run(assemble, answers, work.target.deletion_policy)
-    return assemble(answers, work.target.deletion_policy)
-
-
-@contextlib.contextmanager
-def _aside_if_slow(engine: Engine, key: ObjectKey) -> Iterator[None]:
-    """Do not count the key as worked on while its store takes long: those of other stores go on."""
-    timer = asyncio.get_running_loop().call_later(SLOW_S, engine.queue.set_aside, key)
-    try:
-        yield
-    finally:
-        timer.cancel()
-        engine.queue.take_back(key)
-
-
-def _freshness(work: Work, claim: Claim) -> Freshness:
-    values_from = claim.fresh_from
-    if claim.lane is Lane.PERIODIC:
-        values_from -= min(PERIODIC_AGE_S, work.interval.total_seconds() / 100)
-    patient = claim.lane in (Lane.RETRY, Lane.PERIODIC)
-    return Freshness(values_from, claim.fresh_from - (NEGATIVE_AGE_S if patient else 0.0))
-
-
-async def _ask(question: Question, use: StoreUse, need: Freshness) -> Answered:
-    remote = question.remote
-    read = Read(remote.key, remote.version, metadata=remote.metadata_policy == "Fetch")
-    answer = await use.binding.session.read(read, need, use.binding.retries)
-    return Answered(
-        question,
-        str(use.key),
-        answer.value if isinstance(answer, RemoteValue) else answer,
-        literal_first=use.provider.reading.literal_property_first,
-        missing_is_absent=use.provider.reading.missing_property_is_absent,
-    )
+    message = _tell(engine, work, c.EVENT_UPDATED, summarize.MESSAGE_UPDATED)
+    log.info("%s: labels, annotations or owner put right", message)
 
 
 # -- write
 
 
-async def _write(engine: Engine, work: Work, assembled: Assembled, started: datetime) -> Outcome:
+async def _write(engine: Engine, work: Work, resolved: Resolved, started: datetime) -> Outcome:
     """Bring the data into the target by the policies; the outcome.
 
     Raises:
         _StepError: it could not be done.
     """
-    _tell_absent(engine, work, assembled)
-    synced = work.record.current()
+    generation = resolved.generation
+    try:
+        outcome = await _write_target(
+            engine, work, resolved.assembled, _refreshed_at(work, resolved, started)
+        )
+    except BaseException:
+        if generation is not None:
+            await generation.undo()
+        raise
+    if generation is not None:
+        for note in generation.notes:
+            record_event(engine, work.key, work.record, c.EVENT_GENERATED, note)
+            log.info("%s", note)
+    settle(engine, work, generation)
+    return outcome
+
+
+def _refreshed_at(work: Work, resolved: Resolved, started: datetime) -> datetime:
+    """When the target's data is from: where generated values were kept, their time goes on to count."""
+    generation = resolved.generation
+    if generation is None or not generation.kept:
+        return started
+    return _refresh_state(work).refreshed_at or started
+
+
+async def _write_target(engine: Engine, work: Work, assembled: Assembled, started: datetime) -> Outcome:
+    _tell_notes(engine, work, assembled)
+    synced = work.current  # of the spec that was read, should it have changed meanwhile
     if not assembled.data and work.target.deletion_policy == "Delete":
         await _delete(engine, work)
         return _done(c.SECRET_DELETED, summarize.MESSAGE_DELETED, started, synced)
+    missing = summarize.missing_text(assembled.missing)
     if not assembled.data and work.target.deletion_policy == "Retain":
-        return _done(c.SECRET_SYNCED, summarize.MESSAGE_RETAINED, started, synced)
+        return _done(c.SECRET_SYNCED, summarize.MESSAGE_RETAINED + missing, started, synced)
+    message = summarize.MESSAGE_SYNCED + missing
     if work.target.creation_policy == "None":
-        return _done(c.SECRET_SYNCED, summarize.MESSAGE_SYNCED, started, synced)
+        return _done(c.SECRET_SYNCED, message, started, synced)
     before = work.status.synced_resource_version
     if not is_unchanged(engine, work.owner, work.target, work.record, data=assembled.data, synced=before):
         with _step(summarize.FAILED_UPDATE):
             plan = await write_target(engine, work.owner, work.target, work.record, assembled.data)
         if plan.action is Action.WAIT:
-            return _done(c.SECRET_MISSING, summarize.MESSAGE_MISSING, started, synced)
+            return _done(c.SECRET_MISSING, summarize.MESSAGE_MISSING + missing, started, synced)
         _tell_written(engine, work, plan)
     if work.target.creation_policy == "Owner":
         with _step(summarize.FAILED_ORPHANED):
-            for name in await delete_renamed(engine, work.owner, work.target):
-                record_event(engine, work.key, work.record, c.EVENT_DELETED, MESSAGE_ORPHANED)
-                log.info('deleted Secret "%s": the target has another name now', name)
-    return _done(c.SECRET_SYNCED, summarize.MESSAGE_SYNCED, started, synced, binding=work.target.name)
+            for name in await delete_renamed(engine, work.owner, work.target, edited=before != synced):
+                _tell(engine, work, c.EVENT_DELETED, summarize.MESSAGE_ORPHANED)
+                log.info('deleted the former target "%s"', name)
+    return _done(c.SECRET_SYNCED, message, started, synced, binding=work.target.name)
 
 
-def _tell_absent(engine: Engine, work: Work, assembled: Assembled) -> None:
-    """An event for each entry whose remote secret has become absent since the last sync."""
-    before = work.record.absent
-    work.record.absent = tuple(question.event for question in assembled.absent)
-    for place in work.record.absent:
-        if place not in before:
-            message = f"secret does not exist at provider using {place}"
-            record_event(engine, work.key, work.record, c.EVENT_MISSING_PROVIDER_SECRET, message)
+def _tell_notes(engine: Engine, work: Work, assembled: Assembled) -> None:
+    """An event for what is new since the last sync: a remote secret that became absent, a key that got lost."""
+    before, record = work.record.noted, work.record
+    absent = [f"secret does not exist at provider using {question.event}" for question in assembled.absent]
+    record.noted = (*absent, *assembled.collisions)
+    for note in absent:
+        if note not in before:
+            record_event(engine, work.key, record, c.EVENT_MISSING_PROVIDER_SECRET, note)
+    for note in assembled.collisions:
+        if note not in before:
+            record_event(engine, work.key, record, c.EVENT_KEY_COLLISION, note)
 
 
 def _done(reason: str, message: str, started: datetime, synced: str, binding: str | None = None) -> Outcome:
     return Outcome(reason, message, ready=True, refreshed_at=started, synced=synced, binding=binding)
 
 
+def _tell(engine: Engine, work: Work, reason: str, message: str) -> str:
+    """An event about the target; its message in the words for the target's kind."""
+    told = message if work.target.manifest is None else summarize.of_resource(message)
+    record_event(engine, work.key, work.record, reason, told)
+    return told
+
+
 def _tell_written(engine: Engine, work: Work, plan: SecretPlan) -> None:
     if plan.action is Action.CREATE:
-        record_event(engine, work.key, work.record, c.EVENT_CREATED, MESSAGE_CREATED)
-        log.info(MESSAGE_CREATED)
+        message = _tell(engine, work, c.EVENT_CREATED, summarize.MESSAGE_CREATED)
+        log.info("%s", message)
     elif plan.action is Action.UPDATE:
-        record_event(engine, work.key, work.record, c.EVENT_UPDATED, MESSAGE_UPDATED)
-        log.info("%s: %s", MESSAGE_UPDATED, plan.reason)
+        message = _tell(engine, work, c.EVENT_UPDATED, summarize.MESSAGE_UPDATED)
+        log.info("%s: %s", message, plan.reason)
 
 
 async def _delete(engine: Engine, work: Work) -> None:
@@ -475,12 +405,13 @@ async def _delete(engine: Engine, work: Work) -> None:
     with _step(summarize.FAILED_DELETE):
         if work.target.creation_policy != "Owner":
             raise SpecError(
-                f"deletionPolicy=Delete with creationPolicy={work.target.creation_policy}: the Secret is not owned",
+                f"deletionPolicy=Delete with creationPolicy={work.target.creation_policy}: the target is not owned",
                 hint="Please set creationPolicy=Owner",
             )
-        existing = await read_secret(engine.api, work.key.namespace, work.target.name)
-        plan = plan_delete(work.owner, work.target, existing, "the store has none of its values")
-        await apply(engine.api, plan)
+        target = work.target
+        existing = await read_target(engine, work.key.namespace, target.name, target.manifest)
+        plan = plan_delete(work.owner, target, existing, "the store has none of its values")
+        await apply_plan(engine, plan)
     if plan.action is Action.DELETE:
-        record_event(engine, work.key, work.record, c.EVENT_DELETED, summarize.MESSAGE_DELETED)
-        log.info(summarize.MESSAGE_DELETED)
+        message = _tell(engine, work, c.EVENT_DELETED, summarize.MESSAGE_DELETED)
+        log.info("%s", message)

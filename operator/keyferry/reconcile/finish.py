@@ -16,6 +16,7 @@ from keyferry.api.external_secret import ExternalSecretStatus
 from keyferry.core.backoff import DEFAULT_INTERVAL_S, refresh_delay, retry_delay, status_delay
 from keyferry.core.summarize import (
     Outcome,
+    event_text,
     external_secret_status,
     is_told,
     only_refresh_time_changed,
@@ -29,6 +30,7 @@ from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.debts import Debt, put_status
 from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.generator_state import wake_states
 from keyferry.reconcile.queue import Claim, Lane
 
 log = logging.getLogger(__name__)
@@ -40,8 +42,14 @@ async def finish(
     record: ExternalSecretRecord,
     outcome: Outcome,
     interval: timedelta,
+    *,
+    generation: int | None = None,
 ) -> None:
-    """Write the status if it says anything new, tell an event if it does, and say when to look again."""
+    """Write the status if it says anything new, tell an event if it does, and say when to look again.
+
+    Args:
+        generation: of the object that the outcome is for, where it may have changed since.
+    """
     before = record.read_status()
     error = outcome.error
     record.waiting = error is not None
@@ -51,7 +59,8 @@ async def finish(
         schedule_retry(engine, key, record, error, interval)
         return
     now = engine.clock.now()
-    after = external_secret_status(before, outcome, record.generation, now)
+    generation = record.generation if generation is None else generation
+    after = external_secret_status(before, outcome, generation, now)
     if error is None:
         record.failures = 0
     elif not deferred:
@@ -81,7 +90,7 @@ def _tell(
     if old is not None and (old.reason, old.message) == (outcome.reason, outcome.message):
         return
     if outcome.error is not None and not isinstance(outcome.error, Deferred):
-        engine.events.record(key, record.uid, WARNING, c.EVENT_UPDATE_FAILED, str(outcome.error))
+        engine.events.record(key, record.uid, WARNING, c.EVENT_UPDATE_FAILED, event_text(outcome.error))
         log.warning("sync failed: %s", outcome.message)
     else:
         log.debug("%s", outcome.message)
@@ -198,9 +207,12 @@ async def is_as_known(engine: Engine, key: ObjectKey, record: ExternalSecretReco
 
 
 def forget(engine: Engine, key: ObjectKey) -> None:
-    """An object is gone: nothing of it stays."""
+    """An object is gone: nothing of it stays, also of what generators made for it elsewhere."""
+    if (record := engine.books.external_secrets.get(key)) is not None:
+        wake_states(engine, engine.books.generator_states.of(record.uid))
     engine.books.forget_external_secret(key)
     engine.debts.external_secrets.pop(key, None)
+    engine.generic.release(key)
     engine.queue.forget(key)
 
 

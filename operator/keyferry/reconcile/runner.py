@@ -70,7 +70,11 @@ class Runner:
                 self._engine.queue.schedule(key, self._engine.queue.now() + BUG_RETRY_S, Lane.RETRY)
             duration = time.perf_counter() - started
         books = self._engine.books
-        record = books.external_secrets.get(key) or books.stores.get(key)
+        record = (
+            books.external_secrets.get(key)
+            or books.stores.get(key)
+            or books.cluster_external_secrets.get(key)
+        )
         if record is not None:
             record.duration_s = duration
 

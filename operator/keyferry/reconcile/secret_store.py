@@ -7,8 +7,8 @@ import logging
 from typing import Final
 
 import msgspec
-import orjson
 
+from keyferry.api import conditions as c
 from keyferry.api import names
 from keyferry.core import summarize
 from keyferry.core.backoff import retry_delay
@@ -25,8 +25,9 @@ from keyferry.errors import (
     TimedOut,
 )
 from keyferry.kube.events import NORMAL, WARNING
+from keyferry.kube.shallow import loads
 from keyferry.kube.status import object_path
-from keyferry.ports import ObjectKey, Verdict
+from keyferry.ports import Maintenance, ObjectKey, Verdict
 from keyferry.reconcile.books import StoreRecord
 from keyferry.reconcile.debts import StoreDebt, put_status
 from keyferry.reconcile.engine import Engine
@@ -64,6 +65,7 @@ async def _look_at(engine: Engine, key: ObjectKey, record: StoreRecord) -> None:
     outcome, capabilities = await _validate(engine, key, record)
     if engine.books.stores.get(key) is not record:
         return  # its spec changed meanwhile: the next claim is on its way
+    _tell_maintenance(engine, key, record)
     was = record.ready
     record.ready, record.cause = outcome.ready, "" if outcome.ready else outcome.message
     record.failures = 0 if outcome.ready else record.failures + 1
@@ -71,6 +73,22 @@ async def _look_at(engine: Engine, key: ObjectKey, record: StoreRecord) -> None:
         wake(engine, key)
     if await _write(engine, key, record, outcome, capabilities):
         _schedule(engine, key, record, outcome)
+
+
+def _tell_maintenance(engine: Engine, key: ObjectKey, record: StoreRecord) -> None:
+    """An event where nobody looks after this kind of store, once for each spec, unless the store waves it off."""
+    provider = engine.providers.get(record.view.provider) if record.view is not None else None
+    if provider is None or provider.maintenance is Maintenance.MAINTAINED:
+        return
+    seen = any(one.observed_generation == record.generation for one in record.read_status().conditions)
+    waved_off = record.annotations.get(names.ANNOTATION_IGNORE_MAINTENANCE) == "true"
+    if seen or waved_off:
+        return
+    unmaintained = provider.maintenance is Maintenance.UNMAINTAINED
+    reason = c.EVENT_STORE_UNMAINTAINED if unmaintained else c.EVENT_STORE_DEPRECATED
+    told = "is not maintained" if unmaintained else "is deprecated and will be removed"
+    message = f'provider "{provider.name}" {told}; annotation {names.ANNOTATION_IGNORE_MAINTENANCE}: "true" ends this event'
+    engine.events.record(key, record.uid, WARNING, reason, message)
 
 
 def wake(engine: Engine, store: ObjectKey) -> None:
@@ -176,7 +194,7 @@ async def _write_owed(engine: Engine, key: ObjectKey, record: StoreRecord, debt:
 async def _catch_up(engine: Engine, key: ObjectKey, record: StoreRecord) -> bool:
     """After a conflict: take over the store as it is now. Whether the verdict still speaks of it."""
     try:
-        body = orjson.loads(await engine.api.request("GET", object_path(key)))
+        body = loads(await engine.api.request("GET", object_path(key)))
     except KubeNotFound:
         forget_store(engine, key)
         return False

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import orjson
-
 from keyferry.api import names
 from keyferry.api.external_secret import SecretStoreRef
 from keyferry.core.stores import check_namespace, check_references, is_our_class
@@ -19,6 +17,7 @@ from keyferry.errors import (
     NotReadyError,
     SpecError,
 )
+from keyferry.kube.shallow import loads
 from keyferry.kube.status import object_path
 from keyferry.planner.planner import Binding
 from keyferry.ports import ObjectKey, Provider, StoreView
@@ -101,7 +100,7 @@ def unavailable_provider(name: str) -> NotAvailableError:
 async def _look_for(engine: Engine, key: ObjectKey) -> StoreRecord:
     """A store that the watch has not told of: it may have been created a moment ago, or not at all."""
     try:
-        body = orjson.loads(await engine.api.request("GET", object_path(key)))
+        body = loads(await engine.api.request("GET", object_path(key)))
     except KubeNotFound:
         raise NotReadyError(f"{key} does not exist", hint="Create it, or correct secretStoreRef") from None
     engine.books.note_store(key, body)

@@ -1,4 +1,4 @@
-"""The target Secret in a reconcile: is it as it should be, and carrying out what core planned."""
+"""The target in a reconcile: is it as it should be, and carrying out what core planned."""
 
 from __future__ import annotations
 
@@ -21,11 +21,20 @@ from keyferry.core.desired import (
     plan_write,
 )
 from keyferry.core.hashing import created_by_hash, data_hash
-from keyferry.core.summarize import MESSAGE_RETAINED
+from keyferry.core.manifest import Manifest
+from keyferry.core.summarize import MESSAGE_RETAINED, of_resource
 from keyferry.errors import KubeConflict
-from keyferry.kube.apply import WrittenSecret, apply, delete_by_uid, read_secret
+from keyferry.kube.apply import WrittenSecret, delete_by_uid, read_secret
+from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord, SecretRecord
 from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.generic_target import (
+    apply_plan,
+    delete_renamed_objects,
+    follow_target,
+    read_target,
+    target_key,
+)
 from keyferry.secretdata import SecretData
 
 log = logging.getLogger(__name__)
@@ -57,9 +66,9 @@ def _is_expected_absent(target: Target, status: ExternalSecretStatus) -> bool:
     if ready is None or ready.status != c.TRUE:
         return False
     return (
-        ready.reason == c.SECRET_DELETED
-        or (ready.reason == c.SECRET_MISSING and target.creation_policy == "Merge")
-        or ready.message == MESSAGE_RETAINED
+        ready.reason in (c.SECRET_DELETED, c.RESOURCE_DELETED)
+        or (ready.reason in (c.SECRET_MISSING, c.RESOURCE_MISSING) and target.creation_policy == "Merge")
+        or ready.message.startswith((MESSAGE_RETAINED, of_resource(MESSAGE_RETAINED)))
     )
 
 
@@ -73,11 +82,15 @@ async def check_target(
     """Look at the target, from memory where its version is known to be right.
 
     Raises:
-        KubeError: it has to be read and cannot be.
+        KeyferryError: it has to be read and cannot be.
     """
+    if target.manifest is None or target.creation_policy in ("None", "Orphan"):
+        engine.generic.release(ObjectKey(names.EXTERNAL_SECRET, owner.namespace, owner.name))
     if target.creation_policy in ("None", "Orphan"):
         # By contract: None has no target, an Orphan is only looked at when its refresh is due.
         return TargetCheck(TargetState.VALID)
+    if target.manifest is not None:
+        return await _check_object(engine, owner, target, record, status, manifest=target.manifest)
     known = engine.books.secrets.get((owner.namespace, target.name))
     if known is not None and known.intact_version == known.resource_version:
         return TargetCheck(TargetState.VALID)
@@ -86,6 +99,25 @@ async def check_target(
     existing = await _read(engine, owner.namespace, target.name, known)
     if existing is None:
         missing = not _is_expected_absent(target, status)
+        return TargetCheck(TargetState.MISSING if missing else TargetState.VALID)
+    synced = status.synced_resource_version
+    return _compare(engine, owner, target, record, existing=existing, synced=synced)
+
+
+async def _check_object(
+    engine: Engine,
+    owner: Owner,
+    target: Target,
+    record: ExternalSecretRecord,
+    status: ExternalSecretStatus,
+    *,
+    manifest: Manifest,
+) -> TargetCheck:
+    """The same for a target that is no Secret: it is read at each look, for looks at it are rare."""
+    await follow_target(engine, owner, target, manifest)
+    existing = await read_target(engine, owner.namespace, target.name, manifest)
+    if existing is None:
+        missing = not (status.synced_resource_version and _is_expected_absent(target, status))
         return TargetCheck(TargetState.MISSING if missing else TargetState.VALID)
     synced = status.synced_resource_version
     return _compare(engine, owner, target, record, existing=existing, synced=synced)
@@ -112,9 +144,8 @@ def _compare(
     synced: str,
 ) -> TargetCheck:
     right = is_intact(existing)
-    hashed = data_hash(existing.data)
     noted = existing.annotations.get(names.ANNOTATION_DATA_HASH)
-    if hashed not in (noted, record.data_hash.hex()):
+    if noted != existing.content_hash and record.data_hash.hex() != data_hash(existing.data):
         return TargetCheck(TargetState.DRIFTED)
     if synced == record.current():
         plan = plan_metadata(owner, target, existing)
@@ -122,7 +153,10 @@ def _compare(
             return TargetCheck(TargetState.METADATA_DRIFTED, plan)
     elif not right:
         return TargetCheck(TargetState.DRIFTED)
-    note_intact(engine, owner.namespace, target.name, existing.uid, existing.resource_version)
+    if target.manifest is None:
+        note_intact(engine, owner.namespace, target.name, existing.uid, existing.resource_version)
+    else:
+        engine.generic.note_intact(target_key(owner.namespace, target), existing.resource_version)
     return TargetCheck(TargetState.VALID)
 
 
@@ -147,7 +181,11 @@ def is_unchanged(
     synced: str,
 ) -> bool:
     """Whether the target is known to hold just this data and metadata, so that it need not even be read."""
-    if target.creation_policy not in ("Owner", "Orphan") or synced != record.current():
+    if (
+        target.manifest is not None
+        or target.creation_policy not in ("Owner", "Orphan")
+        or synced != record.current()
+    ):
         return False
     known = engine.books.secrets.get((owner.namespace, target.name))
     if known is None or known.intact_version != known.resource_version:
@@ -166,20 +204,30 @@ async def write_target(
     """
     known = engine.books.secrets.get((owner.namespace, target.name))
     existing = None
-    if known is not None or target.creation_policy == "Merge":
-        existing = await read_secret(engine.api, owner.namespace, target.name)
+    if known is not None or target.manifest is not None or target.creation_policy == "Merge":
+        existing = await read_target(engine, owner.namespace, target.name, target.manifest)
     for attempt in range(_CONFLICT_TRIES):
-        plan = plan_write(owner, target, existing, data)
+        plan = plan_write(owner, target, existing, data, _sharers(engine, owner, target))
         try:
-            written = await apply(engine.api, plan)
+            written = await apply_plan(engine, plan)
         except KubeConflict:
             if attempt == _CONFLICT_TRIES - 1:
                 raise
-            existing = await read_secret(engine.api, owner.namespace, target.name)
+            existing = await read_target(engine, owner.namespace, target.name, target.manifest)
             continue
         break
     note_written(engine, record, plan, written)
     return plan
+
+
+def _sharers(engine: Engine, owner: Owner, target: Target) -> frozenset[str]:
+    """Names of the other ExternalSecrets with this target."""
+    place, known = target_key(owner.namespace, target), engine.books.external_secrets
+    return frozenset(
+        key.name
+        for key in engine.books.dependents.of(place)
+        if key in known and key.name != owner.name and known[key].depends_on[:1] == (place,)
+    )
 
 
 def note_written(
@@ -187,6 +235,12 @@ def note_written(
 ) -> None:
     """Remember what the target holds now."""
     if plan.action is Action.WAIT:
+        return
+    if plan.manifest is not None:
+        record.data_hash = bytes.fromhex(data_hash(plan.data))  # what is beside the data is not ours
+        version = written.resource_version if written is not None else ""
+        version = version or (plan.existing.resource_version if plan.existing is not None else "")
+        engine.generic.note_intact(ObjectKey(plan.manifest.label, plan.namespace, plan.name), version)
         return
     record.data_hash = bytes.fromhex(plan.annotations[names.ANNOTATION_DATA_HASH])
     if written is not None:
@@ -197,17 +251,24 @@ def note_written(
         note_intact(engine, plan.namespace, plan.name, plan.existing.uid, plan.existing.resource_version)
 
 
-async def delete_renamed(engine: Engine, owner: Owner, target: Target) -> list[str]:
-    """Delete the Secrets that this ExternalSecret created under former target names; their names.
+async def delete_renamed(engine: Engine, owner: Owner, target: Target, *, edited: bool) -> list[str]:
+    """Delete what this ExternalSecret created under former target names; the names.
 
     Only what is really controlled by it: a label alone can be copied by anybody.
+
+    Args:
+        edited: whether the ExternalSecret has changed since its last sync: Secrets are known, others are
+            looked for.
 
     Raises:
         KubeError: the API server refuses or cannot be asked.
     """
     created_by = created_by_hash(owner.namespace, owner.name)
     deleted = []
-    for name in sorted(engine.books.owned.get((owner.namespace, created_by), set()) - {target.name}):
+    if target.manifest is not None and edited:
+        deleted += await delete_renamed_objects(engine, owner, target, target.manifest)
+    kept = {target.name} if target.manifest is None else set()
+    for name in sorted(engine.books.owned.get((owner.namespace, created_by), set()) - kept):
         existing = await read_secret(engine.api, owner.namespace, name)
         controller = controller_of(existing.owner_references) if existing is not None else None
         if existing is None or controller is None or controller.get("uid") != owner.uid:

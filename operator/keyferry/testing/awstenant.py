@@ -48,25 +48,34 @@ class AWSTenant:
         """The remote name of a secret of this namespace."""
         return f"{self.namespace}/{name}"
 
-    def put(self, name: str, value: str | bytes | Mapping[str, Any]) -> str:
-        """Create a remote secret or give it a new value; its remote name."""
-        self.administrator.put_secret(self.key(name), value)
+    def put(
+        self, name: str, value: str | bytes | Mapping[str, Any], tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Create a remote secret or give it a new value, and tags to those that it has; its remote name."""
+        self.administrator.put_secret(self.key(name), value, tags=tags)
         return self.key(name)
 
     # -- identities
 
     def role(
-        self, *, allow: str = "*", batch: bool = True, name: str = "", account: str = ACCOUNT_NAME
+        self,
+        *,
+        allow: str = "*",
+        batch: bool = True,
+        find: bool = False,
+        name: str = "",
+        account: str = ACCOUNT_NAME,
     ) -> str:
         """A role for a ServiceAccount of the namespace; its ARN.
 
         Args:
             allow: which of the namespace's remote secrets it may read, as a pattern; empty for none.
             batch: whether it may read in batches.
+            find: whether it may search.
             name: its name; the namespace's if left out.
             account: the ServiceAccount.
         """
-        policy = self.administrator.read_policy([self.key(allow)], batch=batch) if allow else ""
+        policy = self.administrator.read_policy([self.key(allow)], batch=batch, find=find) if allow else ""
         return self.administrator.role_for_service_account(
             name or self.namespace, self.namespace, account, policy=policy
         )
@@ -110,9 +119,9 @@ class AWSTenant:
             }
         }
 
-    def move_in(self, **store_changes: Any) -> str:
+    def move_in(self, *, find: bool = False, **store_changes: Any) -> str:
         """Create ServiceAccount, role and store, and wait until the store is ready; the role's ARN."""
-        role = self.role()
+        role = self.role(find=find)
         self.tenant.create(self.account(role), self.store(**store_changes))
         self.tenant.wait_told("store", "Valid", names.SECRET_STORE)
         return role

@@ -48,6 +48,51 @@ def extract(key: str, *, store: StoreName = "", **remote: str) -> Object:
     return made | ({"sourceRef": {"storeRef": _store_ref(store)}} if store else {})
 
 
+def find(
+    regexp: str | None = None,
+    *,
+    path: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    store: StoreName = "",
+    rewrite: Sequence[Object] = (),
+    **policies: str,
+) -> Object:
+    """One entry of spec.dataFrom that searches a store.
+
+    Args:
+        regexp, path, tags: what to search for; each is left out where it is None.
+        store: another store than the object's.
+        rewrite: the entry's steps.
+        policies: conversionStrategy, decodingStrategy, nullBytePolicy.
+    """
+    wanted: Object = {"path": path, "tags": dict(tags) if tags is not None else None}
+    wanted["name"] = {"regexp": regexp} if regexp is not None else None
+    made: Object = {"find": {key: value for key, value in wanted.items() if value is not None} | policies}
+    made |= {"sourceRef": {"storeRef": _store_ref(store)}} if store else {}
+    return made | ({"rewrite": list(rewrite)} if rewrite else {})
+
+
+def generated(kind: str, name: str, *rewrite: Object) -> Object:
+    """One entry of spec.dataFrom whose values a generator makes, and the steps that change its keys."""
+    made: Object = {"sourceRef": {"generatorRef": {"kind": kind, "name": name}}}
+    return made | ({"rewrite": list(rewrite)} if rewrite else {})
+
+
+def renamed(source: str, target: str) -> Object:
+    """A step that renames keys by a regular expression."""
+    return {"regexp": {"source": source, "target": target}}
+
+
+def generator(kind: str, name: str, /, **spec: Any) -> Object:
+    """A generator, with the fields of its spec by their names on the wire."""
+    return {
+        "apiVersion": names.GENERATORS_API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
 def external_secret(
     name: str,
     *entries: Object,
@@ -82,6 +127,22 @@ def external_secret(
         "kind": names.EXTERNAL_SECRET,
         "metadata": {"name": name, **(metadata or {})},
         "spec": made | spec,
+    }
+
+
+def cluster_external_secret(name: str, of: Object, **spec: Any) -> Object:
+    """A ClusterExternalSecret.
+
+    Args:
+        name: its name.
+        of: an ExternalSecret, whose spec it spreads.
+        spec: further fields of the spec, by their names on the wire.
+    """
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.CLUSTER_EXTERNAL_SECRET,
+        "metadata": {"name": name},
+        "spec": {"externalSecretSpec": of["spec"]} | spec,
     }
 
 

@@ -33,6 +33,10 @@ def free_port() -> int:
         return port
 
 
+LOOKED: Final = "looked again at "
+"""What it logs when it has looked at everything after SIGUSR1."""
+
+
 class OperatorProcess:
     """`keyferry run` in a process.
 
@@ -150,6 +154,12 @@ class OperatorProcess:
         """Send it a signal."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
+
+    def look_again(self) -> None:
+        """Have it look at all that there is, and wait until it has."""
+        before = self.log.count(LOOKED)
+        self.signal(signal.SIGUSR1)
+        eventually(lambda: self.exit_code is not None or self.log.count(LOOKED) > before, every_s=0.02)
 
     def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Wait for its end; its exit code."""

@@ -1,15 +1,16 @@
 """A store whose behaviour is scripted: for tests of the planner and of what stands on it.
 
-It answers every key with `value of <key>`, until a test says otherwise: by key, by call, or for all calls
-until further notice. It watches the planner's promises to a client: never more calls at once than allowed,
+It answers every key with `value of <key>` and finds nothing, until a test says otherwise: by key, by search,
+by call, or for all calls until further notice. It watches the planner's promises to a client: never more calls at once than allowed,
 never more reads in a call than a batch holds, none after `close`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +18,10 @@ from keyferry.errors import ProviderError
 from keyferry.ports import (
     Capabilities,
     ClusterAccess,
+    Find,
+    Found,
     Identity,
+    Maintenance,
     Provider,
     Read,
     ReadingRules,
@@ -34,10 +38,11 @@ Behaviour = BaseException | Callable[[], Awaitable[None]] | None
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to the store: when it began (loop time), and what it asked for."""
+    """One call to the store: when it began (loop time), and what it asked for: reads, or a search."""
 
     at: float
-    reads: tuple[Read, ...]
+    reads: tuple[Read, ...] = ()
+    find: Find | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -62,6 +67,8 @@ class ScriptedStoreClient:
         """Whether reads may share a call."""
         self.values: dict[str, RemoteValue | ProviderError] = {}
         """Answers by remote key, where they are not the usual ones."""
+        self.found: dict[Find, Sequence[Found]] = {}
+        """What searches find."""
         self.next_calls: deque[Behaviour] = deque()
         """What the next calls do, in order."""
         self.outage: BaseException | None = None
@@ -82,22 +89,34 @@ class ScriptedStoreClient:
 
     async def read(self, reads: Sequence[Read]) -> Sequence[RemoteValue | ProviderError]:
         """See `ports.StoreClient.read`."""
-        self.calls.append(Call(asyncio.get_running_loop().time(), tuple(reads)))
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
-        self._watch(reads)
-        try:
+        async with self._call(Call(asyncio.get_running_loop().time(), tuple(reads))):
+            self._watch(reads)
             await asyncio.sleep(self.latency_s)
             await self._behave(self.next_calls)
             return [self.values.get(read.key) or usual(read) for read in reads]
-        finally:
-            self._at_once -= 1
 
-    def _watch(self, reads: Sequence[Read]) -> None:
+    async def find(self, find: Find) -> Sequence[Found]:
+        """See `ports.StoreClient.find`."""
+        async with self._call(Call(asyncio.get_running_loop().time(), find=find)):
+            await asyncio.sleep(self.latency_s)
+            await self._behave(self.next_calls)
+            return self.found.get(find, ())
+
+    @contextlib.asynccontextmanager
+    async def _call(self, call: Call) -> AsyncIterator[None]:
+        self.calls.append(call)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
         if self.closed:
             self.broken_promises.append("a call after close")
         if self._at_once > self.max_concurrency:
             self.broken_promises.append(f"{self._at_once} calls at once")
+        try:
+            yield
+        finally:
+            self._at_once -= 1
+
+    def _watch(self, reads: Sequence[Read]) -> None:
         if not 1 <= len(reads) <= self.batch_size:
             self.broken_promises.append(f"{len(reads)} reads in a call")
         if len(reads) > 1 and not all(map(self.may_batch, reads)):
@@ -147,6 +166,7 @@ class ScriptedProvider:
 
     name: ClassVar[str] = "fake"
     capabilities: ClassVar[Capabilities] = Capabilities.READ_ONLY
+    maintenance: ClassVar[Maintenance] = Maintenance.MAINTAINED
     reading: ClassVar[ReadingRules] = ReadingRules()
 
     identify_by: Identify

@@ -7,10 +7,12 @@ business; what is waited for over and over has a method here.
 from __future__ import annotations
 
 import base64
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from keyferry.api import names
+from keyferry.api.external_secret import GeneratorKind
 from keyferry.testing.builders import Object, encoded
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, Objects, path_of
@@ -24,8 +26,14 @@ KINDS: Final = {
     names.EXTERNAL_SECRET: (names.API_VERSION, "externalsecrets"),
     names.SECRET_STORE: (names.API_VERSION, "secretstores"),
     names.CLUSTER_SECRET_STORE: (names.API_VERSION, "clustersecretstores"),
+    names.CLUSTER_EXTERNAL_SECRET: (names.API_VERSION, "clusterexternalsecrets"),
+} | {
+    kind: (names.GENERATORS_API_VERSION, f"{kind.lower()}s")
+    for kind in (*typing.get_args(GeneratorKind), names.GENERATOR_STATE)
 }
-CLUSTER_KINDS: Final = frozenset({names.CLUSTER_SECRET_STORE})
+CLUSTER_KINDS: Final = frozenset(
+    {names.CLUSTER_SECRET_STORE, names.CLUSTER_EXTERNAL_SECRET, names.CLUSTER_GENERATOR}
+)
 SYNC_S: Final = 20.0
 """How long a sync may take on a busy machine."""
 COLLECTED_S: Final = 60.0

@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import secrets
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import botocore.loaders
@@ -21,70 +19,19 @@ import pytest
 
 from keyferry.api.model import convert
 from keyferry.api.secret_store import SecretStoreSpec
-from keyferry.errors import KubeNotFound
 from keyferry.ports import (
-    BoundToken,
     ObjectKey,
     Provider,
-    SecretObject,
-    ServiceAccountObject,
     StoreClient,
     StoreView,
 )
 from keyferry.providers.aws import AWSProvider
 from keyferry.providers.fake import FakeProvider
-from keyferry.secretdata import SecretBytes, SecretData
 from keyferry.testing.aws import Administrator, StrictAws
+from keyferry.testing.clusteraccess import Cluster
 from keyferry.testing.leaks import LeakDetector
 
 REGION = "eu-central-1"
-
-
-class Cluster:
-    """`ports.ClusterAccess` in memory. Every write gives an object a new version, like the API server."""
-
-    def __init__(self) -> None:
-        self.secrets: dict[tuple[str, str], SecretObject] = {}
-        self.service_accounts: dict[tuple[str, str], ServiceAccountObject] = {}
-        self.tokens: list[tuple[str, str, tuple[str, ...], int]] = []
-        self.issue: Callable[[str, Sequence[str]], str] = lambda subject, audiences: "no token"
-        self._version = 0
-
-    def put_secret(self, namespace: str, name: str, **data: str | bytes) -> None:
-        before = self.secrets.get((namespace, name))
-        self._version += 1
-        uid = before.uid if before else str(uuid.uuid4())
-        self.secrets[namespace, name] = SecretObject(uid, str(self._version), SecretData(data))
-
-    def put_service_account(self, namespace: str, name: str, **annotations: str) -> None:
-        known = {"role": "eks.amazonaws.com/role-arn", "audience": "eks.amazonaws.com/audience"}
-        before = self.service_accounts.get((namespace, name))
-        uid = before.uid if before else str(uuid.uuid4())
-        values = {known[key]: value for key, value in annotations.items()}
-        self.service_accounts[namespace, name] = ServiceAccountObject(uid, values)
-
-    async def read_secret(self, namespace: str, name: str) -> SecretObject:
-        return _found(self.secrets, "Secret", namespace, name)
-
-    async def read_config_map(self, namespace: str, name: str) -> Mapping[str, str]:
-        raise KubeNotFound(f'ConfigMap "{namespace}/{name}" does not exist', status=404)
-
-    async def read_service_account(self, namespace: str, name: str) -> ServiceAccountObject:
-        return _found(self.service_accounts, "ServiceAccount", namespace, name)
-
-    async def request_token(
-        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
-    ) -> BoundToken:
-        _found(self.service_accounts, "ServiceAccount", namespace, name)
-        self.tokens.append((namespace, name, tuple(audiences), lifetime_s))
-        token = self.issue(f"system:serviceaccount:{namespace}:{name}", audiences)
-        return BoundToken(SecretBytes(token), datetime.now(UTC) + timedelta(seconds=lifetime_s))
-
-
-def _found(objects: Mapping[tuple[str, str], Any], kind: str, namespace: str, name: str) -> Any:
-    if (namespace, name) not in objects:
-        raise KubeNotFound(f'{kind} "{namespace}/{name}" does not exist', status=404)
-    return objects[namespace, name]
 
 
 def make_view(
@@ -138,7 +85,8 @@ class AWSBackend:
         self.provider = AWSProvider()
         self.cluster = cluster
         self.administrator = administrator
-        keys = administrator.create_user(f"reader-{secrets.token_hex(4)}", allow=["*"])
+        everything = administrator.read_policy(["*"], find=True)
+        keys = administrator.create_user(f"reader-{secrets.token_hex(4)}", policy=everything)
         cluster.put_secret("team-a", "keys", id=keys.access_key_id, secret=keys.secret_access_key)
 
     def put(self, key: str, value: str | bytes) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keyferry.api.crd import KINDS, crd, file_name
+from keyferry.api.crd import KINDS, crd, file_name, has_legacy_version
 from keyferry.api.openapi import without_descriptions
 from keyferry.cli.crds import to_yaml
 
@@ -36,6 +36,7 @@ def test_kinds_have_their_names_scopes_and_labels():
         "ExternalSecret": ("externalsecrets", "Namespaced", ["es"]),
         "SecretStore": ("secretstores", "Namespaced", ["ss"]),
         "ClusterSecretStore": ("clustersecretstores", "Cluster", ["css"]),
+        "ClusterExternalSecret": ("clusterexternalsecrets", "Cluster", ["ces"]),
     }
 
     for kind, (plural, scope, short) in expected.items():
@@ -55,7 +56,9 @@ def test_kinds_have_their_names_scopes_and_labels():
         assert ("external-secrets.io", scope) == (definition["spec"]["group"], definition["spec"]["scope"])
 
 
-@pytest.mark.parametrize("kind", ["ExternalSecret", "SecretStore", "ClusterSecretStore"])
+@pytest.mark.parametrize(
+    "kind", ["ExternalSecret", "SecretStore", "ClusterSecretStore", "ClusterExternalSecret"]
+)
 def test_v1_is_stored_and_v1beta1_is_known_but_not_served(kind):
     versions = {
         entry["name"]: (entry["served"], entry["storage"], entry.get("deprecated", False))
@@ -65,12 +68,33 @@ def test_v1_is_stored_and_v1beta1_is_known_but_not_served(kind):
     assert versions == {"v1": (True, True, False), "v1beta1": (False, False, True)}
 
 
-@pytest.mark.parametrize("kind", ["ExternalSecret", "SecretStore", "ClusterSecretStore"])
+@pytest.mark.parametrize(
+    "kind", ["ExternalSecret", "SecretStore", "ClusterSecretStore", "ClusterExternalSecret"]
+)
 def test_both_versions_have_the_same_schema_and_a_status_subresource(kind):
     new, old = version(kind), version(kind, "v1beta1")
 
     assert without_descriptions(new["schema"]) == old["schema"]
     assert {"status": {}} == new["subresources"] == old["subresources"]
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if has_legacy_version(kind)], ids=lambda kind: kind.kind
+)
+def test_a_served_old_version_is_the_new_one_under_its_name_and_a_warning(kind):
+    new, old = crd(kind, serve_legacy=True)["spec"]["versions"]
+
+    assert old == {**new, "name": "v1beta1", "storage": False, "deprecated": True}
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if has_legacy_version(kind)], ids=lambda kind: kind.kind
+)
+def test_client_side_apply_has_room_for_a_served_old_version(kind):
+    definition = crd(kind, serve_legacy=True)
+
+    assert len(json.dumps(definition, separators=(",", ":")).encode()) < ANNOTATION_LIMIT - 4_096
+    assert len(to_yaml(definition).encode()) < ANNOTATION_LIMIT
 
 
 def test_columns_are_those_that_kubectl_users_know():
@@ -91,6 +115,11 @@ def test_columns_are_those_that_kubectl_users_know():
         ],
         "SecretStore": store,
         "ClusterSecretStore": store,
+        "ClusterExternalSecret": [
+            ("Store", "string", ".spec.externalSecretSpec.secretStoreRef.name"),
+            ("Refresh Interval", "string", ".spec.refreshTime"),
+            ("Ready", "string", f"{READY}.status"),
+        ],
     }
 
     for kind, columns in expected.items():
@@ -273,7 +302,9 @@ def test_blocks_are_typed_or_kept_whole():
     assert not [name for name in kept if "properties" in blocks[name]]
 
 
-@pytest.mark.parametrize("kind", ["ExternalSecret", "SecretStore", "ClusterSecretStore"])
+@pytest.mark.parametrize(
+    "kind", ["ExternalSecret", "SecretStore", "ClusterSecretStore", "ClusterExternalSecret"]
+)
 def test_every_field_is_described(kind):
     assert not [path for path, _ in _undescribed(spec_schema(kind))]
 
@@ -294,11 +325,11 @@ def test_the_same_models_make_the_same_text():
 
 
 def test_files_are_named_after_group_and_plural():
-    assert [file_name(kind) for kind in KINDS] == [
-        "external-secrets.io_externalsecrets.yaml",
-        "external-secrets.io_secretstores.yaml",
-        "external-secrets.io_clustersecretstores.yaml",
-    ]
+    named = {kind.kind: file_name(kind) for kind in KINDS}
+
+    assert named["ExternalSecret"] == "external-secrets.io_externalsecrets.yaml"
+    assert named["ClusterSecretStore"] == "external-secrets.io_clustersecretstores.yaml"
+    assert named["ECRAuthorizationToken"] == "generators.external-secrets.io_ecrauthorizationtokens.yaml"
 
 
 def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -315,3 +346,14 @@ def _keyword(keyword: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _undescribed(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     return ((path, field) for path, field in _fields(schema) if not field.get("description"))
+
+
+def test_embedded_external_secret_has_the_schema_of_the_kind():
+    """Rules and defaults are the same, so that what one refuses the other does not take."""
+    spec = spec_schema("ClusterExternalSecret")
+    embedded = dict(spec["properties"]["externalSecretSpec"])
+    own = dict(spec_schema("ExternalSecret"))
+
+    assert spec["required"] == ["externalSecretSpec"]
+    assert embedded.pop("description") != own.pop("description")
+    assert embedded == own

@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from keyferry.api.admission import manifests, policies
-from keyferry.api.crd import KINDS, crd, file_name
+from keyferry.api.crd import KINDS, crd, file_name, has_legacy_version
 from keyferry.cli.crds import HEADER, checkout, crds, files, to_yaml
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -34,21 +34,30 @@ def test_the_checkout_holds_what_the_models_make():
 def test_all_definitions_are_printed_as_one_stream():
     printed = list(load_all(run().output))
 
-    assert [definition["spec"]["names"]["kind"] for definition in printed] == [
-        "ExternalSecret",
-        "SecretStore",
-        "ClusterSecretStore",
-    ]
+    assert [definition["spec"]["names"]["kind"] for definition in printed] == [kind.kind for kind in KINDS]
+
+
+def test_definitions_that_serve_the_old_version_are_printed_on_their_own():
+    printed = list(load_all(run("--serve-v1beta1").output))
+    served = {
+        definition["spec"]["names"]["kind"]: [
+            (version["name"], version["served"], version["storage"])
+            for version in definition["spec"]["versions"]
+        ]
+        for definition in printed
+    }
+
+    kinds = ("ExternalSecret", "SecretStore", "ClusterSecretStore", "ClusterExternalSecret")
+    assert served == {kind: [("v1", True, True), ("v1beta1", True, False)] for kind in kinds}
 
 
 def test_policies_are_printed_on_their_own():
     printed = list(load_all(run("--admission").output))
 
     assert [(manifest["kind"], manifest["metadata"]["name"]) for manifest in printed] == [
-        ("ValidatingAdmissionPolicy", "externalsecrets.keyferry.io"),
-        ("ValidatingAdmissionPolicyBinding", "externalsecrets.keyferry.io"),
-        ("ValidatingAdmissionPolicy", "secretstores.keyferry.io"),
-        ("ValidatingAdmissionPolicyBinding", "secretstores.keyferry.io"),
+        (kind, f"{name}.keyferry.io")
+        for name in ("externalsecrets", "clusterexternalsecrets", "secretstores", "generators")
+        for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     ]
 
 
@@ -104,8 +113,9 @@ def test_a_file_that_is_no_longer_generated_is_reported_and_removed(tmp_path):
     assert (old.exists(), by_hand.exists()) == (False, True)
 
 
-def test_writing_and_checking_exclude_each_other():
-    assert run("--check", "--write").exit_code == 2
+@pytest.mark.parametrize("options", [("--check", "--write"), ("--admission", "--serve-v1beta1")])
+def test_two_things_at_once_are_refused(options):
+    assert run(*options).exit_code == 2
 
 
 def test_an_installed_package_has_no_files_to_check(tmp_path):
@@ -149,6 +159,9 @@ def test_generated_files_read_back_as_the_objects():
 
     for kind in KINDS:
         assert load(texts[f"crds/{file_name(kind)}"]) == crd(kind)
+    for kind in filter(has_legacy_version, KINDS):
+        old = texts[f"deploy/crds-v1beta1/{file_name(kind)}"]
+        assert load(old) == crd(kind, serve_legacy=True)
     for policy in policies():
         text = texts[f"deploy/admission/{policy.resource}.yaml"]
         assert list(load_all(text)) == manifests(policy)

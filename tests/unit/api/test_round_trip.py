@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from keyferry.api.crd import KINDS, Kind
+from keyferry.api.generators.cluster import BLOCKS, ClusterGeneratorBlocks
+from keyferry.api.generators.kinds import BY_KIND as GENERATORS
 from keyferry.api.model import Model, decode
 from keyferry.api.secret_store import SecretStoreProvider
 
@@ -36,6 +38,7 @@ def test_status_round_trips(samples):
 
     for sample in held:
         status = BY_KIND[sample["kind"]].status
+        assert status is not None
         assert _round_trip(sample["status"], status) == sample["status"]
     assert held
 
@@ -46,12 +49,23 @@ def test_samples_use_every_field_under_its_wire_name(samples):
     for sample in samples:
         for part in ("spec", "status"):
             model = getattr(BY_KIND[sample["kind"]], part)
+            if model is None:
+                continue
             used |= set(_used(sample.get(part, {}), model))
             known |= set(_known(model))
 
     kept = {f"SecretStoreProvider.{name}" for name in UNTYPED}
     # The only engine version there is is its default, which is left out when written.
     assert known - used - kept == {"Template.engineVersion"}
+
+
+def test_a_cluster_generator_has_a_field_for_each_kind_of_generator():
+    fields = {
+        field.encode_name: _models(field.type)[0] for field in msgspec.structs.fields(ClusterGeneratorBlocks)
+    }
+
+    assert {key: GENERATORS[kind].spec for kind, key in BLOCKS.items()} == fields
+    assert BLOCKS.keys() == GENERATORS.keys()
 
 
 UNTYPED = {

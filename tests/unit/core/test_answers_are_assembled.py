@@ -27,13 +27,13 @@ STORE = 'SecretStore "team-a/aws"'
 def answered(spec):
     """Answers to a spec's questions, in their order; text becomes a value."""
 
-    def build(*answers, literal_first=False, missing_is_absent=False, **fields):
-        asked = questions(spec(**fields))
+    def build(*answers, literal_first=False, missing_is_absent=False, optional=(), **fields):
+        asked = questions(spec(**fields), optional)
         return [
             Answered(
                 question,
                 STORE,
-                SecretBytes(answer) if isinstance(answer, bytes | str) else answer,
+                _value(answer),
                 literal_first,
                 missing_is_absent,
             )
@@ -41,6 +41,12 @@ def answered(spec):
         ]
 
     return build
+
+
+def _value(answer):
+    if isinstance(answer, dict):
+        return {key: SecretBytes(text) for key, text in answer.items()}
+    return SecretBytes(answer) if isinstance(answer, bytes | str) else answer
 
 
 def _data(key, remote="k", **fields):
@@ -257,6 +263,123 @@ def test_work_that_others_would_notice_is_heavy(answered, size, property_, heavy
 def test_failures_and_nothing_are_light(answered):
     assert not is_heavy([])
     assert not is_heavy(answered(AccessDenied("no"), data=[_data("a", property="*")]))
+
+
+FIND = {"find": {"name": {"regexp": "."}}}
+UUID = {"sourceRef": {"generatorRef": {"kind": "UUID", "name": "u"}}}
+UPPER = {"regexp": {"source": "^db/(.*)$", "target": "DB_$1"}}
+
+
+def test_what_a_search_found_is_converted_and_decoded(answered):
+    find = {"find": {"conversionStrategy": "Unicode", "decodingStrategy": "Base64", "tags": {"a": "b"}}}
+    answers = answered({"db/a": "eA==", "b": "eQ=="}, dataFrom=[find])
+
+    assert _revealed(assemble(answers, "Retain")) == {"db_U002f_a": b"x", "b": b"y"}
+
+
+def test_rewritten_keys_are_not_converted(answered):
+    answers = answered({"db/a": "x", "b": "y"}, dataFrom=[FIND | {"rewrite": [UPPER]}])
+
+    assert _revealed(assemble(answers, "Retain")) == {"DB_a": b"x", "b": b"y"}
+
+
+def test_key_that_no_rewrite_made_valid_is_refused(answered):
+    answers = answered({"a b": "hunter2"}, dataFrom=[FIND | {"rewrite": [UPPER]}])
+
+    with pytest.raises(RenderError, match=r"spec\.dataFrom\[0\]\.find.*invalid secret keys") as caught:
+        assemble(answers, "Retain")
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_values_are_merged_before_they_are_decoded(answered):
+    """The steps see what the store holds."""
+    merged = {"merge": {}}
+    entry = {"extract": {"key": "k", "decodingStrategy": "Base64"}, "rewrite": [merged]}
+    answers = answered('{"one":"{\\"a\\":\\"eA==\\"}","two":"{\\"b\\":\\"eQ==\\"}"}', dataFrom=[entry])
+
+    assert _revealed(assemble(answers, "Retain")) == {"a": b"x", "b": b"y"}
+
+
+def test_key_that_a_rewrite_loses_is_told(answered):
+    same = {"regexp": {"source": ".*", "target": "same"}}
+    answers = answered({"a": "x", "b": "y"}, dataFrom=[FIND | {"rewrite": [same]}])
+
+    assembled = assemble(answers, "Retain")
+
+    assert list(assembled.data) == ["same"]
+    assert len(assembled.collisions) == 1
+    assert assembled.collisions[0].startswith("spec.dataFrom[0].find: ")
+
+
+def test_generated_values_are_neither_converted_nor_decoded(answered):
+    answers = answered({"uuid": "eA=="}, dataFrom=[UUID])
+
+    assert _revealed(assemble(answers, "Retain")) == {"uuid": b"eA=="}
+
+
+def test_generated_key_that_no_secret_can_hold_is_refused(answered):
+    with pytest.raises(RenderError, match="invalid secret keys"):
+        assemble(answered({"a/b": "x"}, dataFrom=[UUID]), "Retain")
+
+
+def test_kept_values_are_not_rewritten_again(answered, spec):
+    (question,) = questions(spec(dataFrom=[UUID | {"rewrite": [UPPER]}]))
+    kept = Answered(question, "UUID", {"db/x": SecretBytes("kept")}, rewritten=True)
+
+    assert _revealed(assemble([kept], "Retain")) == {"db/x": b"kept"}
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete", "Merge"])
+@pytest.mark.parametrize(
+    ("entry", "failure"),
+    [
+        ({"data": [_data("a", "k")]}, RemoteSecretNotFound("gone")),
+        ({"data": [_data("x", "a")]}, RemoteSecretNotFound("gone")),
+        ({"data": [_data("x", "k", property="a")]}, PropertyNotFound("no property")),
+        ({"dataFrom": [_extract("a")]}, RemoteSecretNotFound("gone")),
+    ],
+    ids=["by-key-of-the-secret", "by-remote-key", "by-property", "by-extracted-key"],
+)
+def test_missing_optional_entry_does_not_fail_the_object(answered, entry, failure, policy):
+    assembled = assemble(answered(failure, optional={"a", "other"}, **entry), policy)
+
+    assert (dict(assembled.data), assembled.absent) == ({}, ())
+    assert len(assembled.missing) == 1
+    assert assembled.missing[0].endswith(failure.message)
+
+
+def test_optional_entry_that_is_denied_fails_the_object(answered):
+    """Only what is not there may be missing."""
+    with pytest.raises(AccessDenied):
+        assemble(answered(AccessDenied("no"), optional={"a"}, data=[_data("a")]), "Retain")
+
+
+def test_entry_of_another_name_is_not_optional(answered):
+    with pytest.raises(RemoteSecretNotFound):
+        assemble(answered(RemoteSecretNotFound("gone"), optional={"b"}, data=[_data("a")]), "Retain")
+
+
+def test_several_failures_are_each_in_the_details(answered):
+    answers = answered(AccessDenied("no"), RateLimited("slow"), data=[_data("a"), _data("b")])
+
+    with pytest.raises(AccessDenied) as caught:
+        assemble(answers, "Retain")
+
+    assert caught.value.details == (
+        f"error processing spec.data[0] (key: k), err: {STORE}: no",
+        f"error processing spec.data[1] (key: k), err: {STORE}: slow",
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "rewrite", "heavy"),
+    [(HEAVY_BYTES, [], False), (HEAVY_BYTES // 16 + 1, [UPPER], True), (HEAVY_BYTES // 16, [UPPER], False)],
+)
+def test_rewriting_many_keys_is_heavy(answered, size, rewrite, heavy):
+    answers = answered({"a": b"x" * (size - 1)}, dataFrom=[FIND | {"rewrite": rewrite}])
+
+    assert is_heavy(answers) is heavy
 
 
 def test_null_bytes_are_looked_for_after_decoding(answered):

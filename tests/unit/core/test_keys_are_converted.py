@@ -96,6 +96,20 @@ def test_converted_keys_are_valid_unless_too_long(key, strategy):
         assert validate_keys(converted) == converted
 
 
+@given(
+    st.dictionaries(st.text(st.sampled_from("aZ0é-._/ \n"), max_size=3) | st.just("é" * 127), st.integers())
+)
+def test_validation_keeps_every_key_or_refuses_all(values):
+    try:
+        valid = validate_keys(values)
+    except RenderError:
+        assert any(set(key) & set("/ \n") or len(key.encode()) > 253 for key in values)
+        return
+
+    assert valid == {key: value for key, value in values.items() if key}
+    assert validate_keys(valid) == valid
+
+
 def test_empty_key_is_dropped():
     assert validate_keys({"": 1, "a": 2}) == {"a": 2}
 

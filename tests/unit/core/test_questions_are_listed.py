@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keyferry.core.sources import questions, store_refs
+from keyferry.core.sources import optional_keys, questions, store_refs
 from keyferry.errors import SpecError
 
 OTHER = {"storeRef": {"name": "other", "kind": "ClusterSecretStore"}}
@@ -91,6 +91,48 @@ def test_entry_without_any_store_is_refused_by_name(spec, fields, where):
 def test_data_from_without_a_source_is_refused(spec):
     with pytest.raises(SpecError, match=r"^spec\.dataFrom\[0\]: either extract, find, or sourceRef"):
         questions(spec(dataFrom=[{"rewrite": []}]))
+
+
+def test_searches_and_generators_are_listed_in_their_place(spec):
+    generator = {"generatorRef": {"kind": "UUID", "name": "u"}}
+    steps = [{"regexp": {"source": "a", "target": "b"}}]
+    built = spec(
+        dataFrom=[
+            {"sourceRef": generator, "rewrite": steps},
+            {"find": {"tags": {"a": "b"}}, "sourceRef": OTHER},
+        ]
+    )
+
+    generated, found = questions(built)
+
+    assert (generated.where, generated.generator.name) == ("spec.dataFrom[0].sourceRef.generatorRef", "u")
+    assert (generated.store.name, generated.rewrite) == ("", built.data_from[0].rewrite)
+    assert (found.where, found.store.name, found.find.tags) == ("spec.dataFrom[1].find", "other", {"a": "b"})
+
+
+def test_of_find_and_extract_find_is_taken(spec):
+    """An object older than the schema's rule; as observed on the reference operator."""
+    (question,) = questions(spec(dataFrom=[{"extract": {"key": "k"}, "find": {"tags": {"a": "b"}}}]))
+
+    assert (question.find.tags, question.remote) == ({"a": "b"}, None)
+
+
+def test_generator_in_data_is_refused(spec):
+    source = {"generatorRef": {"kind": "UUID", "name": "u"}}
+    with pytest.raises(SpecError, match=r"^spec\.data\[0\]\.sourceRef\.generatorRef is not supported"):
+        questions(spec(data=[{"secretKey": "a", "remoteRef": {"key": "k"}, "sourceRef": source}]))
+
+
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [("a,b", {"a", "b"}), (" a , b c ,,", {"a", "b c"}), ("", set()), (",", set())],
+)
+def test_optional_keys_are_parted_by_commas(text, listed):
+    assert optional_keys({"keyferry.io/optional-keys": text}) == listed
+
+
+def test_nothing_is_optional_without_the_annotation():
+    assert optional_keys({"other": "a"}) == frozenset()
 
 
 def test_all_stores_are_listed_once(spec):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from keyferry.core.due import RefreshState, refresh_due
+from keyferry.core.due import Due, RefreshState, asked_due, refresh_due, rotation_due
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -107,3 +107,35 @@ def test_absurd_refresh_times_do_not_stop_anything(moment):
 
     assert refresh_due(_state(refreshed_at=moment), NOW).now
     assert not refresh_due(_state(interval=longest), NOW).now
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_only_time_makes_generated_values_due(policy, interval, state):
+    """Neither an edit of the object nor a clock that went back is a reason for a new password."""
+    synced, refreshed_at = STATES[state]
+    passed = state.endswith("long-ago") and interval == "hour" and policy in ("", "Periodic")
+
+    assert rotation_due(_state(policy, INTERVALS[interval], synced, refreshed_at), NOW) is passed
+
+
+def test_generated_values_are_due_to_the_second():
+    state = _state(refreshed_at=NOW - HOUR)
+
+    assert rotation_due(state, NOW)
+    assert not rotation_due(state, NOW - timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("due", "now"),
+    [
+        (Due(now=False, why="not yet", next_at=NOW), True),
+        (Due(now=False, why="refreshInterval is 0"), False),
+        (Due(now=False, why="outside syncWindows", next_at=NOW, held=True), False),
+        (Due(now=True, why="never synced"), True),
+    ],
+    ids=["waiting", "never-refreshed", "held-back", "due"],
+)
+def test_who_asks_gets_what_only_waits_for_its_time(due, now):
+    assert asked_due(due).now is now

@@ -8,39 +8,21 @@ from keyferry.core.sources import check_available, check_policies
 from keyferry.errors import ON_CHANGE, NotAvailableError, SpecError
 
 REMOTE = {"key": "db"}
-GENERATOR = {"generatorRef": {"kind": "Password", "name": "p"}}
+REGEXP = {"regexp": {"source": "a", "target": "b"}}
+TRANSFORM = {"transform": {"template": "{{ .value }}"}}
 
 
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
         ({"target": {"template": {}}}, "spec.target.template is"),
-        ({"target": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap"}}}, "spec.target.manifest is"),
         (
-            {"syncWindows": {"kind": "allow", "windows": [{"schedule": "@daily", "duration": "1h"}]}},
-            "spec.syncWindows is",
+            {"dataFrom": [{"find": {}}, {"extract": REMOTE, "rewrite": [REGEXP, TRANSFORM]}]},
+            "spec.dataFrom[1].rewrite[1].transform is",
         ),
         (
-            {
-                "data": [
-                    {"secretKey": "a", "remoteRef": REMOTE},
-                    {"secretKey": "b", "remoteRef": REMOTE, "sourceRef": GENERATOR},
-                ]
-            },
-            "spec.data[1].sourceRef.generatorRef is",
-        ),
-        ({"dataFrom": [{"find": {}}]}, "spec.dataFrom[0].find is"),
-        (
-            {"dataFrom": [{"extract": REMOTE}, {"sourceRef": GENERATOR}]},
-            "spec.dataFrom[1].sourceRef.generatorRef is",
-        ),
-        (
-            {"dataFrom": [{"extract": REMOTE, "rewrite": [{"regexp": {"source": "a", "target": "b"}}]}]},
-            "spec.dataFrom[0].rewrite is",
-        ),
-        (
-            {"target": {"template": {}}, "dataFrom": [{"find": {}}, {"find": {}}]},
-            "spec.target.template, spec.dataFrom[0].find, spec.dataFrom[1].find are",
+            {"target": {"template": {}}, "dataFrom": [{"find": {}, "rewrite": [TRANSFORM]}]},
+            "spec.target.template, spec.dataFrom[0].rewrite[0].transform are",
         ),
     ],
 )

@@ -17,10 +17,12 @@ from keyferry.core.summarize import (
     MESSAGE_SYNCED,
     Outcome,
     StoreOutcome,
+    event_text,
     external_secret_status,
     failed,
     is_ready,
     is_told,
+    missing_text,
     only_refresh_time_changed,
     parse_timestamp,
     paused_status,
@@ -352,3 +354,29 @@ def test_cause_of_a_failure_travels_with_the_outcome():
     assert failed("x", error).error is error
     assert store_failed("x", error).error is error
     assert StoreOutcome(ready=True, reason="Valid", message="m").error is None
+
+
+def test_optional_entries_that_are_missing_are_named():
+    assert missing_text(()) == ""
+    assert missing_text(("a: gone", "b: gone")) == "; optional keys without a value: a: gone; b: gone"
+
+
+def test_event_about_several_entries_names_each():
+    error = AccessDenied("2 entries failed, the first: no")
+    error.details = ("a: no", "b: " + "slow " * 300)
+
+    text = event_text(error)
+
+    assert text.startswith("2 entries failed: (1) a: no; (2) b: slow")
+    assert len(text) <= 1024
+
+
+def test_event_about_one_entry_is_its_text():
+    assert event_text(AccessDenied("no", hint="Ask")) == "no. Ask"
+
+
+def test_event_about_too_many_entries_to_name_tells_the_first():
+    error = AccessDenied("99 entries failed, the first: no")
+    error.details = ("no",) * 99
+
+    assert event_text(error) == str(error)

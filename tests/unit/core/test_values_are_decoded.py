@@ -69,6 +69,28 @@ def test_what_was_encoded_comes_back(value):
     assert _decoded(url_safe, "Auto") == value
 
 
+@given(st.binary(max_size=12) | st.text("AB01+/-_=\n", max_size=12).map(str.encode))
+def test_auto_is_the_first_encoding_that_fits_or_none(value):
+    standard, url_safe = _decoded(value, "Base64"), _decoded(value, "Base64URL")
+
+    assert _decoded(value, "Auto") == next(
+        found for found in (standard, url_safe, value) if found is not None
+    )
+    if standard is not None and url_safe is not None:
+        assert standard == url_safe
+
+
+@given(st.binary(), st.sampled_from(["Ignore", "Fail", ""]))
+def test_null_bytes_fail_only_where_asked(value, policy):
+    try:
+        check_null_bytes(SecretBytes(value), policy, "it")
+    except RenderError:
+        assert policy == "Fail"
+        assert b"\0" in value
+    else:
+        assert policy != "Fail" or b"\0" not in value
+
+
 @given(st.binary(), st.binary(max_size=6))
 def test_decoding_never_fails_by_another_error(head, tail):
     for strategy in ("Base64", "Base64URL", "Auto"):

@@ -61,6 +61,8 @@ class KubeDouble:
         """Whether it knows WatchList; else such a stream is refused with 422."""
         self.refusals: dict[str, deque[int]] = {plural: deque() for plural in PLURALS}
         """Statuses for the next requests of lists and watches of each resource."""
+        self.list_body = ""
+        """What lists answer in the place of `objects`."""
         self.cut_lists: deque[int] = deque()
         """For the next streaming lists of ExternalSecrets: after how many objects they are cut."""
         self.seen: list[tuple[str, str, dict[str, str], str]] = []
@@ -73,8 +75,11 @@ class KubeDouble:
 
     def send(self, plural: str, type_: str, body: dict[str, Any]) -> None:
         """Send an event on all streams of the resource that are open."""
-        line = json.dumps({"type": type_, "object": body}).encode() + b"\n"
-        self._loop.call_soon_threadsafe(self._put, plural, line)
+        self.send_line(plural, json.dumps({"type": type_, "object": body}).encode())
+
+    def send_line(self, plural: str, line: bytes) -> None:
+        """Send a line as it is."""
+        self._loop.call_soon_threadsafe(self._put, plural, line + b"\n")
 
     def cut(self, plural: str) -> None:
         """End the streams of the resource."""
@@ -132,6 +137,8 @@ class KubeDouble:
         return {"kind": "APIResourceList", "resources": served[path]}
 
     async def _list(self, request: web.Request, plural: str) -> web.Response:
+        if self.list_body:
+            return web.Response(text=self.list_body, content_type="application/json")
         kind, _ = PLURALS[plural]
         body = {"kind": f"{kind}List", "apiVersion": f"{GROUP}/v1", "metadata": {"resourceVersion": "100"}}
         return web.json_response(body | {"items": self.objects[plural]})

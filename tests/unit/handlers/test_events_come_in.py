@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 
 import pytest
@@ -275,3 +276,16 @@ async def test_stop_ends_it_and_leaves_nothing_behind(kube, run) -> None:
         await one.task
 
     await one.until(lambda: asyncio.all_tasks() <= before | {asyncio.current_task()})
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "public"])
+async def test_object_that_is_nested_too_deep_hides_no_other(kube, run, body, inline) -> None:
+    """The API server takes objects that no parser here can go down into."""
+    one = run(inline=inline)
+    await one.until(lambda: kube.open_streams(ES) == 1)
+    deep = json.dumps(body("deep")).replace('"spec": {}', f'"spec": {"[" * 5_000}{"]" * 5_000}')
+    kube.send_line(ES, f'{{"type":"ADDED","object":{deep}}}'.encode())
+    kube.send(ES, "ADDED", body("next"))
+
+    await one.until_told(("set", "ExternalSecret deep"), ("set", "ExternalSecret next"))
+    assert kube.open_streams(ES) == 1

@@ -155,3 +155,10 @@ async def test_session_says_who_it_is(kube, session) -> None:
 
     assert "Basic bWU6c2VjcmV0" == kube.seen[0][3]
     assert "keyferry" in opened.headers["User-Agent"]
+
+
+async def test_list_with_an_object_that_is_nested_too_deep_is_read(kube, session) -> None:
+    kube.list_body = f'{{"items":[{"[" * 5_000}{"]" * 5_000},2]}}'
+    response = await session(TokenSource(lambda: ("token", 60.0))).get(PATH.format(kube.url))
+
+    assert (await response.json())["items"][1] == 2

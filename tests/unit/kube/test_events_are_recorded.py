@@ -92,7 +92,14 @@ async def test_event_of_a_cluster_scoped_object_goes_to_namespace_default(server
 
 
 def test_every_kind_has_a_source() -> None:
-    assert {"ExternalSecret", "SecretStore", "ClusterSecretStore"} == set(SOURCES)
+    with_events = {
+        "ExternalSecret",
+        "SecretStore",
+        "ClusterSecretStore",
+        "ClusterExternalSecret",
+        "GeneratorState",
+    }
+    assert with_events == set(SOURCES)
 
 
 @pytest.mark.parametrize("name", ["a" * 199 + "-b" * 27, "a" * 198 + ".-.b", "x" * 253])

@@ -12,11 +12,16 @@ PACKAGE = Path(keyferry.__file__).parent
 ALLOWED = {
     "core/decode.py": "decodes base64 and looks for NUL bytes",
     "core/hashing.py": "the data hash is made of the bytes",
+    "core/manifest.py": "puts the values into a target that is no Secret, as its flag allows",
     "core/select.py": "takes a property or the entries out of a value",
+    "generators/mfa.py": "makes the token of the moment from the seed",
     "kube/apply.py": "puts the values into the Secret that is sent to the API server",
     "providers/aws/credentials.py": "exchanges the web identity token at STS",
     "providers/aws/identity.py": "reads access keys, and hashes them into the identity's fingerprint",
     "providers/aws/sdk.py": "hands credentials to the SDK, which signs requests with them",
+    "providers/github/generators.py": "signs as the GitHub App with its private key",
+    "providers/gitlab/generators.py": "shows the access token to GitLab",
+    "providers/quay/generators.py": "shows the ServiceAccount's token to Quay",
 }
 """Modules that may see values, each with its reason. A new line here is a decision: keep the list short."""
 HIDDEN = {"reveal", *SecretBytes.__slots__}

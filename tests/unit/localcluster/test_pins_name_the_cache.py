@@ -81,3 +81,13 @@ def test_cache_is_where_the_platform_wants_it(tmp_path, monkeypatch, platform, x
 
     assert cache_folder() == tmp_path / expected
     assert cache_folder().is_dir()
+
+
+def test_helm_is_built_apart_and_reports_its_version():
+    """A change of its pin must not build a control plane anew, and the other way round."""
+    helm = pins.helm()
+
+    assert helm.programs == ("helm",)
+    assert helm.families[0].ldflags.endswith(f"/internal/version.version={helm.families[0].version}")
+    assert helm.fingerprint() != pins.fingerprint()
+    assert "helm" not in pins.PROGRAMS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keyferry.localcluster import binaries, build
+from keyferry.localcluster import binaries, build, pins
 
 
 def obtain(progress, **environment):
@@ -61,3 +61,16 @@ def test_path_that_lacks_a_program_is_passed_over(tmp_path, cached, programs, pr
 )
 def test_old_programs_are_passed_over(tmp_path, programs, version, reason):
     assert binaries.lacking(programs(tmp_path, version)) == reason
+
+
+def test_helm_is_taken_from_the_named_folder_or_the_cache(tmp_path, cache, script, progress):
+    kit = build.built_folder(pins.helm())
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    script(kit / "helm", "")
+
+    without = binaries.obtain_helm(progress, {"KUBEBUILDER_ASSETS": str(assets)})
+    script(assets / "helm", "")
+    with_it = binaries.obtain_helm(progress, {"KUBEBUILDER_ASSETS": str(assets)})
+
+    assert (without, with_it) == (kit / "helm", assets / "helm")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from keyferry.errors import Unavailable
-from keyferry.ports import Read
+from keyferry.ports import Find, Found, Read
 from keyferry.testing.looptime import virtual_time
 from keyferry.testing.storeclient import ScriptedStoreClient
 
@@ -56,3 +56,19 @@ async def test_script_goes_before_the_outage_and_the_outage_lasts() -> None:
     for _ in range(3):
         with pytest.raises(Unavailable):
             await client.read([Read("a")])
+
+
+@virtual_time
+async def test_searches_are_watched_and_scripted_like_reads() -> None:
+    client = ScriptedStoreClient(max_concurrency=1)
+    client.found[Find(path="a")] = [Found("a", Read("a"))]
+    client.next_calls.append(Unavailable("down"))
+
+    with pytest.raises(Unavailable):
+        await client.find(Find(path="a"))
+    both = await asyncio.gather(client.find(Find(path="a")), client.find(Find(path="b")))
+    await client.close()
+    await client.find(Find(path="a"))
+
+    assert [1, 0] == [len(found) for found in both]
+    assert ["2 calls at once", "a call after close"] == client.broken_promises

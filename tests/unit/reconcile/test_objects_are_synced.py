@@ -269,3 +269,99 @@ async def test_edit_alone_is_told_at_once_though_statuses_were_refused_so_far(wo
 
     assert (lane is Lane.USER) == (len(world.sent("PUT", "/status")) > before)
     assert (lane is Lane.USER) == (not world.engine.debts.external_secrets)
+
+
+async def test_edit_during_a_sync_is_not_taken_for_synced(world) -> None:
+    """The watch tells of it while the store is asked: what was written is of the spec before."""
+    made = app()
+
+    class Edited(FakeClient):
+        async def read(self, reads):
+            if made["metadata"]["generation"] == 1:
+                made["metadata"] |= {"generation": 2, "resourceVersion": "6"}
+                made["spec"]["data"].append(entry("w", "db"))
+                world.engine.books.note_external_secret(KEY, made)
+            return await super().read(reads)
+
+    class Editing(FakeProvider):
+        async def connect(self, identity):
+            return Edited(identity.material)
+
+    world.engine.providers["fake"] = Editing()
+    world.put(made)
+    await world.look()
+    first = [seen.json()["status"] for seen in world.server.seen if seen.path.endswith("/status")][-1]
+    await world.look()
+
+    assert first["syncedResourceVersion"].startswith("1-")
+    assert first["conditions"][0]["observedGeneration"] == 1
+    assert world.record.sync_calls == 2
+    assert world.record.read_status().synced_resource_version.startswith("2-")
+
+
+# -- syncWindows: nothing is polled, the next look is when the window allows it
+
+EVENING = {"kind": "allow", "windows": [{"schedule": "0 22 * * *", "duration": "1h"}]}
+
+
+def opens_in(world, hour):
+    """Seconds until an hour of the same day."""
+    now = world.bench.clock.now()
+    return (now.replace(hour=hour, minute=0, second=0, microsecond=0) - now).total_seconds()
+
+
+async def test_refresh_outside_syncwindows_is_put_off_to_the_moment_they_open(world) -> None:
+    world.put(app(syncWindows=EVENING))
+    await world.look()  # at noon: the first sync waits for nothing
+    assert world.record.sync_calls == 1
+    await world.look(Lane.PERIODIC)  # within the hour
+    assert world.record.sync_calls == 1
+    assert world.bench.due_in(KEY) == pytest.approx(opens_in(world, 22))
+    await world.look(Lane.PERIODIC)
+
+    assert world.bench.clock.now().hour == 22
+    assert world.record.sync_calls == 2
+    assert world.told() == SYNCED
+
+
+async def test_edit_outside_syncwindows_is_synced_at_once(world) -> None:
+    made = app(syncWindows=EVENING)
+    world.put(made)
+    await world.look()
+    made["metadata"] |= {"generation": 2, "resourceVersion": "6"}
+    world.engine.books.note_external_secret(KEY, made)
+    await world.look()
+
+    assert world.record.sync_calls == 2
+
+
+async def test_failure_is_still_told_when_the_windows_close(world) -> None:
+    """The retry finds them closed: nothing has been mended by that."""
+    world.put(app(syncWindows=EVENING))
+    await world.look()
+    await world.look(Lane.PERIODIC)
+    store = builders.store({})
+    store["metadata"] |= {"namespace": "team-0", "uid": "s-0", "resourceVersion": "4", "generation": 2}
+    world.engine.books.note_store(STORE, store)
+    world.engine.books.stores[STORE].ready = True
+    world.engine.planner.drop(STORE)
+    await world.look(Lane.PERIODIC)
+    status, reason, _ = failed = world.told()
+    assert (status, reason) == ("False", "SecretSyncedError")
+    world.bench.clock.advance(2 * 3600)
+    calls = world.record.sync_calls
+    await world.look(Lane.RETRY)
+
+    assert world.record.sync_calls == calls
+    assert world.told() == failed
+    assert world.bench.due_in(KEY) == pytest.approx(opens_in(world, 22))
+
+
+async def test_windows_that_never_open_are_not_waited_for(world) -> None:
+    never = {"kind": "allow", "windows": [{"schedule": "0 0 30 2 *", "duration": "1h"}]}
+    world.put(app(syncWindows=never))
+    await world.look()
+    await world.look(Lane.PERIODIC)
+
+    assert world.bench.due_in(KEY) is None
+    assert world.told() == SYNCED

@@ -16,7 +16,7 @@ from keyferry.errors import (
     RetryKind,
     SpecError,
 )
-from keyferry.ports import ObjectKey
+from keyferry.ports import Maintenance, ObjectKey
 from keyferry.providers.fake import FakeProvider
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.secret_store import forget_store, reconcile_store
@@ -596,3 +596,49 @@ async def test_labels_that_a_watch_tells_are_not_read(bench, server) -> None:
 
     assert SHARED == (await use(bench, SHARED)).key
     assert [] == server.seen
+
+
+class Unmaintained(FakeProvider):
+    """A kind of store that nobody looks after."""
+
+    maintenance = Maintenance.UNMAINTAINED
+
+
+class Deprecated(FakeProvider):
+    """A kind of store that will go."""
+
+    maintenance = Maintenance.DEPRECATED
+
+
+def recorded(bench):
+    return [event.reason for event in bench.engine.events._waiting]
+
+
+@pytest.mark.parametrize(
+    ("provider", "annotations", "told"),
+    [
+        (Unmaintained, {}, ["StoreUnmaintained", "Valid"]),
+        (Deprecated, {}, ["StoreDeprecated", "Valid"]),
+        (Unmaintained, {"external-secrets.io/ignore-maintenance-checks": "true"}, ["Valid"]),
+        (
+            Unmaintained,
+            {"external-secrets.io/ignore-maintenance-checks": "no"},
+            ["StoreUnmaintained", "Valid"],
+        ),
+        (FakeProvider, {}, ["Valid"]),
+    ],
+    ids=["unmaintained", "deprecated", "waved-off", "not-waved-off", "maintained"],
+)
+async def test_kind_that_nobody_looks_after_is_told_once(
+    bench, server, play, provider, annotations, told
+) -> None:
+    server.otherwise = play.says(200, written())
+    bench.engine.providers = {"fake": provider()}
+    made = body()
+    made["metadata"]["annotations"] = annotations
+    bench.engine.books.note_store(KEY, made)
+
+    await validate(bench)
+    await validate(bench)
+
+    assert told == recorded(bench)

@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 import keyferry
-from keyferry.cli.crds import files
+from keyferry.cli.crds import installed_files
 
 SAMPLES: Final = Path(__file__).parent / "samples"
 TEAM_A: Final = SAMPLES / "team-a.yaml"
@@ -36,7 +36,7 @@ def rbac(package: Path = Path(keyferry.__file__).parent) -> str:
 
 def installation() -> str:
     """All that `kubectl apply -f crds -f deploy/admission -f deploy/rbac/rbac.yaml` applies, as YAML."""
-    return "---\n".join([*files().values(), rbac()])
+    return "---\n".join([*installed_files().values(), rbac()])
 
 
 def from_here(path: Path) -> str:

@@ -74,7 +74,14 @@ class Asked:
         return f"AWS {_SERVICES.get(name, name)} in {self.region}"
 
 
-_SERVICES: Final = {"secretsmanager": "Secrets Manager", "sts": "STS"}
+_SERVICES: Final = {
+    "secretsmanager": "Secrets Manager",
+    "sts": "STS",
+    "ecr": "ECR",
+    "ecr-public": "ECR Public",
+}
+_ENDPOINTS: Final = {"ecr": "ecr.api"}
+"""Names of services in those of VPC endpoints, where they differ."""
 
 
 def translated(error: BaseException, asked: Asked) -> ProviderError:
@@ -216,6 +223,8 @@ def _told_of_service(meaning: Meaning, name: str, asked: Asked) -> ProviderError
     )
 
 
+_ALL_SECRETS: Final = 'resource "*"'
+"""What actions need that name no secret."""
 _EXPIRED_HINT: Final = (
     "Keyferry renews what it obtained itself; keys with a session token in a Secret must be replaced in time"
 )
@@ -350,7 +359,7 @@ def _denied(message: str, asked: Asked) -> AccessDenied:
         return _kms_denied(message, asked)
     caller = _CALLER.search(message)
     who = f"{caller[0]} is" if caller else "the store's identity is"
-    where = "in the identity's policy or the secret's resource policy"
+    where = "in the identity's policy" + (" or the secret's resource policy" if asked.key else "")
     if decided := _DECIDED_BY.search(message):
         policy = f"{decided[1]} policy" if decided[1] else decided[2]
         where = f"in its {policy}; that is what decided"
@@ -358,7 +367,7 @@ def _denied(message: str, asked: Asked) -> AccessDenied:
             where = f"by taking back the explicit deny in its {policy}"
     return AccessDenied(
         f"{who} not allowed to {asked.action}" + (f" on {asked.what}" if asked.key else ""),
-        hint=f"Grant {asked.action} on the secret {where}",
+        hint=f"Grant {asked.action} on {'the secret' if asked.key else _ALL_SECRETS} {where}",
     )
 
 
@@ -374,6 +383,7 @@ def _kms_denied(message: str, asked: Asked) -> KMSDenied:
 
 def _network_hint(asked: Asked) -> str:
     name = asked.action.partition(":")[0]
+    name = _ENDPOINTS.get(name, name)
     return (
         f"From a private network it needs a VPC endpoint for com.amazonaws.{asked.region}.{name}, a route to it, "
         "and security groups that allow 443"

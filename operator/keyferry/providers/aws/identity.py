@@ -9,16 +9,18 @@ import hashlib
 import logging
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
-from keyferry.api.meta import NamespacedReference, SecretKeySelector
+from keyferry.api.meta import NamespacedReference, SecretKeySelector, ServiceAccountSelector
+from keyferry.api.providers.aws import AWSAuth, AWSAuthSecretRef
 from keyferry.api.providers.aws import AWSProvider as AWSBlock
 from keyferry.core.stores import check_references, effective_namespace, is_referent
 from keyferry.errors import AuthFailed, ForbiddenError, NotAvailableError, SpecError
-from keyferry.ports import AmbientIdentity, ClusterAccess, StoreView
+from keyferry.ports import AmbientIdentity, ClusterAccess, ObjectKey, StoreView
 from keyferry.providers.aws.sdk import SECRETS_MANAGER, STS, endpoint_of
 from keyferry.secretdata import SecretBytes
 
@@ -29,6 +31,7 @@ AUDIENCE_ANNOTATION: Final = "eks.amazonaws.com/audience"
 DEFAULT_AUDIENCE: Final = "sts.amazonaws.com"
 _OUR_TAGS: Final = frozenset({"esonamespace", "esostorename", "esostorekind"})
 """Session tags that say for whom a session was opened, as `_folded` writes them."""
+_PATH: Final = "spec.provider.aws"
 _REGION: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ARN_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}")
 
@@ -124,30 +127,62 @@ def check(store: StoreView, ambient: AmbientIdentity) -> None:
         SpecError, NotAvailableError, ForbiddenError: see `ports.Provider.check`.
     """
     block = block_of(store)
-    check_references(block, store.key.namespace, "spec.provider.aws")
+    check_references(block, store.key.namespace, _PATH)
     if block.service != "SecretsManager":
         raise NotAvailableError(
             f"spec.provider.aws.service {block.service} is not available yet in this version of Keyferry"
         )
-    if _REGION.fullmatch(block.region) is None:
-        raise SpecError(
-            "spec.provider.aws.region is not a region", hint='Set a region such as "eu-central-1"'
-        )
-    if block.auth.secret_ref is not None and block.auth.jwt is not None:
-        raise SpecError("spec.provider.aws.auth: only one of secretRef and jwt may be set")
-    _check_auth(block)
+    check_region(block.region, _PATH)
+    _check_auth(block.auth, _PATH)
+    _check_roles((*block.additional_roles, block.role), _PATH)
     _check_tags(block, cluster_scoped=store.cluster_scoped)
-    uses_ambient = block.auth.secret_ref is None and block.auth.jwt is None
-    if uses_ambient and not ambient.allows(cluster_scoped=store.cluster_scoped):
+    check_ambient(block.auth, ambient, cluster_scoped=store.cluster_scoped)
+
+
+def check_login(auth: AWSAuth, region: str, role: str, path: str) -> None:
+    """Check who asks and where, of an object that is no store.
+
+    Args:
+        path: of the object's spec, for errors.
+
+    Raises:
+        SpecError: a field is wrong; the message names it.
+    """
+    check_region(region, path)
+    _check_auth(auth, path)
+    _check_roles((role,), path)
+
+
+def check_region(region: str, path: str) -> None:
+    """Check that it reads like a region.
+
+    Raises:
+        SpecError: it does not.
+    """
+    if _REGION.fullmatch(region) is None:
+        raise SpecError(f"{path}.region is not a region", hint='Set a region such as "eu-central-1"')
+
+
+def check_ambient(
+    auth: AWSAuth, ambient: AmbientIdentity, *, cluster_scoped: bool, what: str = "store", path: str = _PATH
+) -> None:
+    """Check that without an auth block the operator's own identity may be used.
+
+    Raises:
+        ForbiddenError: it may not.
+    """
+    if auth.secret_ref is None and auth.jwt is None and not ambient.allows(cluster_scoped=cluster_scoped):
         raise ForbiddenError(
-            f"the store has no auth block, and --ambient-identity={ambient.value} does not let it use the "
+            f"the {what} has no auth block, and --ambient-identity={ambient.value} does not let it use the "
             "operator's own identity",
-            hint="Set spec.provider.aws.auth.jwt.serviceAccountRef or auth.secretRef",
+            hint=f"Set {path}.auth.jwt.serviceAccountRef or auth.secretRef",
         )
 
 
-def _check_auth(block: AWSBlock) -> None:
-    keys = block.auth.secret_ref
+def _check_auth(auth: AWSAuth, path: str) -> None:
+    if auth.secret_ref is not None and auth.jwt is not None:
+        raise SpecError(f"{path}.auth: only one of secretRef and jwt may be set")
+    keys = auth.secret_ref
     if keys is not None:
         named = (
             ("accessKeyIDSecretRef", keys.access_key_id),
@@ -155,12 +190,15 @@ def _check_auth(block: AWSBlock) -> None:
         )
         for field_name, selector in named:
             if selector is None or not selector.name or not selector.key:
-                raise SpecError(f"spec.provider.aws.auth.secretRef.{field_name} must have a name and a key")
-    if block.auth.jwt is not None and block.auth.jwt.service_account_ref is None:
-        raise SpecError("spec.provider.aws.auth.jwt.serviceAccountRef must be set")
-    for role in (*block.additional_roles, block.role):
+                raise SpecError(f"{path}.auth.secretRef.{field_name} must have a name and a key")
+    if auth.jwt is not None and auth.jwt.service_account_ref is None:
+        raise SpecError(f"{path}.auth.jwt.serviceAccountRef must be set")
+
+
+def _check_roles(roles: Iterable[str], path: str) -> None:
+    for role in roles:
         if role and _ARN_ROLE.fullmatch(role) is None:
-            raise SpecError(f'spec.provider.aws: "{role[:120]}" is not the ARN of an IAM role')
+            raise SpecError(f'{path}: "{role[:120]}" is not the ARN of an IAM role')
 
 
 def _check_tags(block: AWSBlock, *, cluster_scoped: bool) -> None:
@@ -224,11 +262,7 @@ async def gather(store: StoreView, namespace: str, cluster: ClusterAccess) -> Aw
     block = block_of(store)
     if idle := without_effect(block):
         log.warning("%s: spec.provider.aws.%s has an effect only with role", store.key, " and ".join(idle))
-    source: StaticKeys | WebIdentity | Ambient = Ambient()
-    if block.auth.jwt is not None and block.auth.jwt.service_account_ref is not None:
-        source = await _web_identity(store, block, namespace, cluster)
-    elif block.auth.secret_ref is not None:
-        source = await _static_keys(store, block, namespace, cluster)
+    source = await find_source(block.auth, store.key, namespace, cluster)
     tags = {tag.key: tag.value for tag in block.session_tags}
     if block.session_tags_policy == "Custom":
         tags |= block.custom_session_tags
@@ -251,39 +285,58 @@ async def gather(store: StoreView, namespace: str, cluster: ClusterAccess) -> Aw
     )
 
 
-def _where(store: StoreView, reference: NamespacedReference, namespace: str) -> str:
-    found = effective_namespace(reference, store.key.namespace, namespace)
+async def find_source(
+    auth: AWSAuth, key: ObjectKey, namespace: str, cluster: ClusterAccess
+) -> StaticKeys | WebIdentity | Ambient:
+    """Where the first credentials come from, with what is to be read of the cluster.
+
+    Args:
+        auth: already checked.
+        key: the object that holds it: a store or a generator.
+        namespace: of the ExternalSecret.
+
+    Raises:
+        KeyferryError: material is missing or refused.
+    """
+    if auth.jwt is not None and auth.jwt.service_account_ref is not None:
+        return await _web_identity(key, auth.jwt.service_account_ref, namespace, cluster)
+    if auth.secret_ref is not None:
+        return await _static_keys(key, auth.secret_ref, namespace, cluster)
+    return Ambient()
+
+
+def _where(key: ObjectKey, reference: NamespacedReference, namespace: str) -> str:
+    found = effective_namespace(reference, key.namespace, namespace)
     if not found:
         raise ForbiddenError(
-            f"{store.key} names an object without a namespace, which only an ExternalSecret can fill in"
+            f"{key} names an object without a namespace, which only an ExternalSecret can fill in"
         )
     return found
 
 
 async def _static_keys(
-    store: StoreView, block: AWSBlock, namespace: str, cluster: ClusterAccess
+    owner: ObjectKey, keys: AWSAuthSecretRef, namespace: str, cluster: ClusterAccess
 ) -> StaticKeys:
-    keys = block.auth.secret_ref
-    if keys is None or keys.access_key_id is None or keys.secret_access_key is None:
-        raise SpecError("spec.provider.aws.auth.secretRef needs both keys")
-    access_key = await _secret_value(store, keys.access_key_id, namespace, cluster)
-    secret_key = await _secret_value(store, keys.secret_access_key, namespace, cluster)
+    if keys.access_key_id is None or keys.secret_access_key is None:
+        raise SpecError(f"auth.secretRef of {owner} needs both keys")
+    access_key = await _secret_value(owner, keys.access_key_id, namespace, cluster)
+    secret_key = await _secret_value(owner, keys.secret_access_key, namespace, cluster)
     token = None
     if keys.session_token is not None and keys.session_token.name:
-        token = await _secret_value(store, keys.session_token, namespace, cluster)
+        token = await _secret_value(owner, keys.session_token, namespace, cluster)
     return StaticKeys(access_key.reveal().decode(), secret_key, token)
 
 
 async def _secret_value(
-    store: StoreView, selector: SecretKeySelector, namespace: str, cluster: ClusterAccess
+    owner: ObjectKey, selector: SecretKeySelector, namespace: str, cluster: ClusterAccess
 ) -> SecretBytes:
-    where = _where(store, selector, namespace)
+    where = _where(owner, selector, namespace)
     secret = await cluster.read_secret(where, selector.name)
     value = secret.data.get(selector.key)
     if value is None:
         raise AuthFailed(
             f'Secret "{where}/{selector.name}" has no key "{selector.key}"',
-            hint="Add it, or correct the store",
+            hint=f"Add it, or correct the {owner.kind}",
         )
     # A line break at the end is what `echo` leaves behind, never a part of a key.
     stripped = value.reveal().strip()
@@ -296,12 +349,9 @@ async def _secret_value(
 
 
 async def _web_identity(
-    store: StoreView, block: AWSBlock, namespace: str, cluster: ClusterAccess
+    owner: ObjectKey, reference: ServiceAccountSelector, namespace: str, cluster: ClusterAccess
 ) -> WebIdentity:
-    reference = block.auth.jwt.service_account_ref if block.auth.jwt is not None else None
-    if reference is None:
-        raise SpecError("spec.provider.aws.auth.jwt.serviceAccountRef must be set")
-    where = _where(store, reference, namespace)
+    where = _where(owner, reference, namespace)
     account = await cluster.read_service_account(where, reference.name)
     role = account.annotations.get(ROLE_ANNOTATION, "")
     if not role:

@@ -10,12 +10,15 @@ from keyferry.ports import (
     AmbientIdentity,
     Capabilities,
     ClusterAccess,
+    Generator,
     Identity,
+    Maintenance,
     ReadingRules,
     StoreClient,
     StoreView,
 )
 from keyferry.providers.aws.credentials import CredentialSession
+from keyferry.providers.aws.generators import ECRAuthorizationTokenGenerator, STSSessionTokenGenerator
 from keyferry.providers.aws.identity import AwsIdentity, check, depends_on_namespace, gather
 from keyferry.providers.aws.sdk import AwsSdk
 from keyferry.providers.aws.secrets_manager import SecretsManagerClient
@@ -39,6 +42,7 @@ class AWSProvider:
 
     name: ClassVar[str] = "aws"
     capabilities: ClassVar[Capabilities] = Capabilities.READ_WRITE
+    maintenance: ClassVar[Maintenance] = Maintenance.MAINTAINED
     reading: ClassVar[ReadingRules] = ReadingRules(literal_property_first=True)
 
     def __init__(self, ambient: AmbientIdentity = AmbientIdentity.ALL, clock: Clock | None = None) -> None:
@@ -65,6 +69,13 @@ class AWSProvider:
         who = material.identity
         credentials = CredentialSession(who, self._sdk, material.cluster, self._clock)
         return SecretsManagerClient(self._sdk, credentials, who.region, who.prefix)
+
+    def generators(self) -> tuple[Generator, ...]:
+        """The generators of AWS. They share connections with the stores, and end with them."""
+        return (
+            ECRAuthorizationTokenGenerator(self._sdk, self._clock, self._ambient),
+            STSSessionTokenGenerator(self._sdk, self._clock, self._ambient),
+        )
 
     async def close(self) -> None:
         """See `ports.Provider.close`."""

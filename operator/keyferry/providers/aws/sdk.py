@@ -33,14 +33,20 @@ MAX_UNLISTED_CLIENTS: Final = 8
 
 SECRETS_MANAGER: Final = "secretsmanager"
 STS: Final = "sts"
+ECR: Final = "ecr"
+ECR_PUBLIC: Final = "ecr-public"
 _ENDPOINT_VARIABLES: Final = {
     SECRETS_MANAGER: "AWS_SECRETSMANAGER_ENDPOINT",
     STS: "AWS_STS_ENDPOINT",
+    ECR: "AWS_ECR_ENDPOINT",
+    ECR_PUBLIC: "AWS_ECR_PUBLIC_ENDPOINT",
 }
 """The reference operator's names; the SDK's own (AWS_ENDPOINT_URL_…) it reads by itself."""
 _SDK_ENDPOINT_VARIABLES: Final = {
     SECRETS_MANAGER: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
     STS: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"),
+    ECR: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR"),
+    ECR_PUBLIC: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR_PUBLIC"),
 }
 
 
@@ -112,9 +118,7 @@ class _Regions:
         if region in self._listed:
             return True
         if not any(pattern.fullmatch(region) for pattern in self._patterns) and not _has_endpoint(service):
-            raise SpecError(
-                f'spec.provider.aws.region: "{region}" is a region of no AWS partition', hint="Correct it"
-            )
+            raise SpecError(f'region: "{region}" is a region of no AWS partition', hint="Correct it")
         return False
 
 

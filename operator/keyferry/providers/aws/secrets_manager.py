@@ -1,30 +1,32 @@
-"""Reading from AWS Secrets Manager: single reads, batches of twenty, tags.
+"""Reading from AWS Secrets Manager: single reads, batches of twenty, tags, searches.
 
 Source of limits and shapes: AWS Secrets Manager API Reference, GetSecretValue, BatchGetSecretValue,
-DescribeSecret.
+DescribeSecret, ListSecrets.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from keyferry import metrics
+from keyferry.core.gotext import go_object, go_string
 from keyferry.errors import (
     AccessDenied,
     AuthFailed,
     Malformed,
     ProviderError,
     RateLimited,
+    RemoteSecretNotFound,
     TimedOut,
     Unavailable,
 )
-from keyferry.ports import Read, RemoteValue, Verdict
+from keyferry.ports import Find, Found, Read, RemoteValue, Verdict
 from keyferry.providers.aws.credentials import CredentialSession
 from keyferry.providers.aws.errors import Asked, KMSDenied, from_code, translated, unreadable
+from keyferry.providers.aws.find import Search
 from keyferry.providers.aws.sdk import CALLS_PER_IDENTITY, SECRETS_MANAGER, STS, AwsSdk
 from keyferry.secretdata import SecretBytes
 
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 CURRENT: Final = "AWSCURRENT"
 _VERSION_ID: Final = "uuid/"
 BATCH: Final = 20
+PAGE: Final = 100
+"""Most secrets that one call of a search lists."""
 NO_BATCH_S: Final = 3600.0
 """How long a denied batch call is not tried again: a policy may have changed meanwhile."""
 PROOF_S: Final = 5.0
@@ -44,6 +48,7 @@ _ACTIONS: Final = {
     "get_secret_value": "GetSecretValue",
     "batch_get_secret_value": "BatchGetSecretValue",
     "describe_secret": "DescribeSecret",
+    "list_secrets": "ListSecrets",
 }
 _ARN_SUFFIX_CHARS: Final = 7
 """A hyphen and six random characters, which AWS appends to the name in an ARN."""
@@ -188,6 +193,37 @@ class SecretsManagerClient:
                 results.append(_value(entry, one) if entry is not None else None)
         return results
 
+    # -- search
+
+    async def find(self, find: Find) -> Sequence[Found]:
+        """See `ports.StoreClient.find`. Names come from the list of secrets, values through `read`."""
+        search = Search(find, self._prefix)
+        names = {str(entry.get("Name")) async for entry in self._listed(search) if search.fits(entry)}
+        return [Found(name, Read(name.removeprefix(self._prefix))) for name in sorted(names)]
+
+    async def _listed(self, search: Search) -> AsyncIterator[Mapping[str, Any]]:
+        """What AWS lists for a search, page by page.
+
+        Raises:
+            ProviderError: a page cannot be had.
+        """
+        asked = Asked("secretsmanager:ListSecrets", self._region)
+        arguments: dict[str, Any] = {"MaxResults": PAGE}
+        if filters := search.filters():
+            arguments["Filters"] = filters
+        while True:
+            try:
+                page = await self._call("list_secrets", asked, **arguments)
+            except RemoteSecretNotFound:
+                raise unreadable(asked) from None  # no answer to this question, and never "there is none"
+            if "SecretList" not in page:
+                raise unreadable(asked)  # see `_batch` on bodies cut short
+            for entry in page["SecretList"] or []:
+                yield entry
+            if not page.get("NextToken"):
+                return
+            arguments["NextToken"] = page["NextToken"]
+
     # -- the rest of the port
 
     async def validate(self) -> Verdict:
@@ -247,14 +283,11 @@ def _value(entry: Mapping[str, Any], asked: Asked) -> Answer:
 
 
 def _tags(answer: Mapping[str, Any], asked: Asked) -> Answer:
-    """The tags as Go writes a JSON map: sorted, compact, with <, > and & escaped."""
+    """The tags as Go writes a JSON map."""
     if not answer.get("ARN"):
         return unreadable(asked)
-    tags = {tag["Key"]: tag["Value"] for tag in answer.get("Tags") or []}
-    text = json.dumps(dict(sorted(tags.items())), separators=(",", ":"), ensure_ascii=False)
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return RemoteValue(SecretBytes(text))
+    tags = {tag["Key"]: go_string(tag["Value"]) for tag in answer.get("Tags") or []}
+    return RemoteValue(SecretBytes(go_object(tags)))
 
 
 def _entry_for(key: str, values: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

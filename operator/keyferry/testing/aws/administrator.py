@@ -222,12 +222,13 @@ class Administrator:
         patterns = list(allow)
         return [*([self.read_policy(patterns)] if patterns else []), *([policy] if policy else [])]
 
-    def read_policy(self, patterns: Iterable[str], *, batch: bool = True) -> str:
+    def read_policy(self, patterns: Iterable[str], *, batch: bool = True, find: bool = False) -> str:
         """A policy that allows reading secrets, as JSON.
 
         Args:
             patterns: names with `*` and `?`; a name without a final `*` gets AWS's random suffix added.
             batch: whether BatchGetSecretValue is allowed (which AWS only allows for all secrets at once).
+            find: whether ListSecrets is allowed (the same).
         """
         arns = [
             f"arn:{self.partition}:secretsmanager:*:{self.account}:secret:{one}"
@@ -236,9 +237,10 @@ class Administrator:
         ]
         read = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
         statements = [{"Effect": "Allow", "Action": read, "Resource": arns}]
-        if batch:
-            action = ["secretsmanager:BatchGetSecretValue"]
-            statements.append({"Effect": "Allow", "Action": action, "Resource": ["*"]})
+        calls = [name for name, may in (("BatchGetSecretValue", batch), ("ListSecrets", find)) if may]
+        if calls:
+            actions = [f"secretsmanager:{name}" for name in calls]
+            statements.append({"Effect": "Allow", "Action": actions, "Resource": ["*"]})
         return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
     @staticmethod

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from keyferry.testing.aws import ecr
 from keyferry.testing.aws.faults import Faults
 from keyferry.testing.aws.gate import Caller, Gate, Session
 from keyferry.testing.aws.moto_store import SERVICES, Keys, MotoStore
@@ -38,6 +39,7 @@ class AwsDouble:
         self._gate = Gate(self._store)
         self.sts = SecurityTokenService(self._store, self._gate)
         self._secrets = SecretsManager(self._store, self._gate, faults)
+        self._registries = ecr.Registries(self._gate)
 
     def administrator(self, account: str, partition: str) -> Keys:
         """Keys that may do everything in an account."""
@@ -75,10 +77,19 @@ class AwsDouble:
         proven = self._gate.authenticate(caller, call, now)
         if call.service == "sts":
             return self._token_service(proven, call, now)
+        if call.service in ecr.SERVICES:
+            return Outcome(self._registries.answer(proven, call, now))
         if call.service not in SERVICES:
             raise AwsError("UnknownOperationException")
         if call.service == "secretsmanager":
             return Outcome(self._secrets.answer(proven, call, now))
+        if (
+            call.service == "iam"
+            and proven.session
+            and proven.session.user_key
+            and not proven.session.with_mfa
+        ):
+            raise AwsError("UnrecognizedClientException")
         # Without knowledge of a service's resources, only policies for all of them can allow.
         self._gate.authorize(proven, f"{call.service}:{call.action}", "*", proven.context(call))
         return Outcome(self._store.ask(call, proven.account, now))
@@ -88,4 +99,6 @@ class AwsDouble:
             return Outcome(self.sts.get_caller_identity(caller))
         if call.action == "AssumeRole":
             return Outcome(*self.sts.assume_role(caller, call, now))
+        if call.action == "GetSessionToken":
+            return Outcome(*self.sts.get_session_token(caller, call, now))
         raise AwsError("NotImplementedByDouble", f"sts:{call.action}", status=501)

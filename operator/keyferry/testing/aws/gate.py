@@ -30,7 +30,7 @@ UNSIGNED: Final = frozenset({"AssumeRoleWithWebIdentity"})
 
 @dataclass(slots=True)
 class Session:
-    """Temporary credentials for a role, and what they carry."""
+    """Temporary credentials for a role or of a user, and what they carry."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -44,10 +44,17 @@ class Session:
     policy: str = ""
     subject: str = ""
     """The web identity's subject, where one was exchanged."""
+    user_arn: str = ""
+    """Whose session it is, where it is a user's; `role_arn` is empty then."""
+    user_key: str = ""
+    """The access key that asked for a user's session."""
+    with_mfa: bool = False
 
     @property
     def arn(self) -> str:
         """The session's own ARN."""
+        if self.user_arn:
+            return self.user_arn
         _, partition, _, _, account, name = self.role_arn.split(":", 5)
         return f"arn:{partition}:sts::{account}:assumed-role/{name.rpartition('/')[2]}/{self.session_name}"
 
@@ -83,7 +90,7 @@ class Caller:
             f"AWS:arn:{self.partition}:iam::{self.account}:root": False,
             f"AWS:{self.account}": False,
         }
-        if self.session:
+        if self.session and self.session.role_arn:
             forms[f"AWS:{self.session.role_arn}"] = True
         return forms
 
@@ -92,10 +99,13 @@ class Caller:
         return context_of(
             **{f"aws:PrincipalTag/{key}": value for key, value in self.tags.items()},
             **{
-                "aws:PrincipalArn": self.session.role_arn if self.session else self.arn,
+                "aws:PrincipalArn": (self.session.role_arn if self.session else "") or self.arn,
                 "aws:PrincipalAccount": self.account,
                 "aws:userid": self.user_id,
-                "aws:username": "" if self.session else self.arn.rpartition("/")[2],
+                "aws:username": "" if self.session and self.session.role_arn else self.arn.rpartition("/")[2],
+                "aws:MultiFactorAuthPresent": (
+                    str(self.session.with_mfa).lower() if self.session and self.session.user_arn else ""
+                ),
                 "aws:RequestedRegion": call.region,
                 "aws:SecureTransport": "false",
             },
@@ -121,6 +131,8 @@ class Gate:
         if session := self.sessions.get(key):
             if session.arn.split(":")[1] != call.partition:
                 return None
+            if session.user_key:
+                return self._user_session(session, call)
             role = self._store.find_role(session.role_arn)
             return Caller(
                 arn=session.arn,
@@ -141,6 +153,21 @@ class Gate:
             secret_access_key=user.keys.secret_access_key,
             policies=user.policies,
             tags=user.tags,
+            active=user.active,
+        )
+
+    def _user_session(self, session: Session, call: Call) -> Caller | None:
+        user = self._store.find_user(session.user_key, call.region)
+        if user is None:
+            return None
+        return Caller(
+            arn=user.arn,
+            user_id=user.user_id,
+            access_key_id=session.access_key_id,
+            secret_access_key=session.secret_access_key,
+            policies=user.policies,
+            tags=user.tags,
+            session=session,
             active=user.active,
         )
 

@@ -8,10 +8,12 @@ the caller was checked in front. Everything here is synchronous and must be call
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,6 +30,7 @@ from keyferry.testing.aws.wire import MARKED_FOR_DELETION, Answer, AwsError, Cal
 ALLOW_ALL: Final = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 )
+_SEED: Final = re.compile(rb"(<Base32StringSeed>)([A-Z2-7]+)(</Base32StringSeed>)")
 SERVICES: Final = frozenset({"secretsmanager", "sts", "iam", "kms", "ssm", "sqs"})
 
 
@@ -109,6 +112,14 @@ class MotoStore:
                         return _user_record(iam, user, key)
         return None
 
+    def mfa_seed(self, user: UserRecord, serial: str, region: str) -> str:
+        """The seed, as base32, of a virtual MFA device of the user; empty where it has no such device."""
+        iam = iam_backends[user.account][partition_of(region)]
+        device = iam.virtual_mfa_devices.get(serial)
+        if device is None or serial not in iam.get_user(user.name).mfa_devices:
+            return ""
+        return str(device.base32_string_seed)
+
     def find_role(self, arn: str) -> RoleRecord | None:
         """The role of that ARN."""
         parts = arn.split(":")
@@ -149,6 +160,15 @@ class MotoStore:
         tags = {tag["Key"]: tag.get("Value") or "" for tag in secret.tags or []}
         policy = getattr(secret, "policy", None) or ""
         return SecretRecord(secret.arn, secret.name, tags, policy)
+
+    def list_secrets(
+        self, account: str, region: str, filters: list[dict[str, Any]], *, include_planned_deletion: bool
+    ) -> list[dict[str, Any]]:
+        """All secrets that moto's filters let pass, as ListSecrets tells them."""
+        backend = secretsmanager_backends[account][region]
+        most = max(1, len(backend.secrets))
+        found, _ = backend.list_secrets(filters, most, None, include_planned_deletion)
+        return [dict(one) for one in found]
 
     def _secret(self, account: str, region: str, secret_id: str) -> FakeSecret | ReplicaSecret | None:
         secrets = secretsmanager_backends[account][region].secrets
@@ -223,7 +243,15 @@ class MotoStore:
         }
         for name, value in signed.headers.items():
             environ.setdefault(f"HTTP_{name.upper().replace('-', '_')}", value)
-        return _run(self._app, environ, call)
+        answer = _run(self._app, environ, call)
+        if call.action == "CreateVirtualMFADevice":
+            # AWS gives the seed as base64 of the base32 text, moto the text itself.
+            answer = replace(answer, body=_SEED.sub(_as_blob, answer.body))
+        return answer
+
+
+def _as_blob(found: re.Match[bytes]) -> bytes:
+    return found[1] + base64.b64encode(found[2]) + found[3]
 
 
 def _run(app: Any, environ: dict[str, Any], call: Call) -> Answer:

@@ -32,7 +32,7 @@ class Ready(msgspec.Struct):
 
 
 class StrictAws:
-    """An AWS on this machine: Secrets Manager, STS and IAM (and moto's KMS, SSM, SQS) on one loopback port.
+    """An AWS on this machine: Secrets Manager, STS, ECR's logins and IAM (and moto's KMS, SSM, SQS) on one loopback port.
 
     Every request's signature, permissions, expiry and web identity is checked. The process ends with
     its owner, however that ends.
@@ -118,6 +118,8 @@ class StrictAws:
         return {
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.endpoint,
             "AWS_ENDPOINT_URL_STS": self.endpoint,
+            "AWS_ENDPOINT_URL_ECR": self.endpoint,
+            "AWS_ENDPOINT_URL_ECR_PUBLIC": self.endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 

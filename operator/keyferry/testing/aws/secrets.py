@@ -1,4 +1,4 @@
-"""Secrets Manager: values and batches as AWS gives them, everything else by moto after a check.
+"""Secrets Manager: values, batches and lists as AWS gives them, everything else by moto after a check.
 
 moto authorizes per action and not per secret, and its batches know no permissions; here each secret
 is judged by its ARN. Synchronous; lives in the thread that owns moto.
@@ -6,19 +6,19 @@ is judged by its ARN. Synchronous; lives in the thread that owns moto.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from keyferry.testing.aws.faults import Faults
 from keyferry.testing.aws.gate import Caller, Gate
+from keyferry.testing.aws.listing import list_secrets
 from keyferry.testing.aws.moto_store import MotoStore, SecretRecord
 from keyferry.testing.aws.policy import context_of
 from keyferry.testing.aws.wire import Answer, AwsError, Call, json_answer
 
 BATCH_LIMIT: Final = 20
-_WITHOUT_RESOURCE: Final = frozenset({"BatchGetSecretValue", "GetRandomPassword", "ListSecrets"})
+_WITHOUT_RESOURCE: Final = frozenset({"GetRandomPassword"})
 
 
 class SecretsManager:
@@ -44,7 +44,10 @@ class SecretsManager:
         if call.action == "GetSecretValue":
             return json_answer(self._value(caller, call, call.params, str(call.params["SecretId"])))
         if call.action == "BatchGetSecretValue":
-            return json_answer(self._batch(caller, call, now))
+            return json_answer(self._batch(caller, call))
+        if call.action == "ListSecrets":
+            self._gate.authorize(caller, "secretsmanager:ListSecrets", "*", caller.context(call))
+            return json_answer(list_secrets(self._store, caller.account, call))
         if call.action in _WITHOUT_RESOURCE:
             self._gate.authorize(caller, f"secretsmanager:{call.action}", "*", caller.context(call))
             return self._store.ask(call, caller.account, now)
@@ -70,7 +73,7 @@ class SecretsManager:
         names = (secret_id, arn, *([secret.name] if secret else []))
         self._faults.strike_secret(call, caller.arn, names)
 
-    def _batch(self, caller: Caller, call: Call, now: datetime) -> dict[str, Any]:
+    def _batch(self, caller: Caller, call: Call) -> dict[str, Any]:
         context = caller.context(call)
         self._gate.authorize(caller, "secretsmanager:BatchGetSecretValue", "*", context)
         ids, filters = call.params.get("SecretIdList"), call.params.get("Filters")
@@ -82,7 +85,7 @@ class SecretsManager:
         result: dict[str, Any] = {"SecretValues": [], "Errors": []}
         if filters:
             self._gate.authorize(caller, "secretsmanager:ListSecrets", "*", context)
-            listed = self._list(call, caller, now)
+            listed = list_secrets(self._store, caller.account, call, limit=BATCH_LIMIT)
             ids = [one["ARN"] for one in listed["SecretList"]]
             if listed.get("NextToken"):
                 result["NextToken"] = listed["NextToken"]
@@ -104,16 +107,6 @@ class SecretsManager:
                 about = {"SecretId": secret_id, "ErrorCode": error.code, "Message": error.message}
                 result["Errors"].append(about)
         return result
-
-    def _list(self, call: Call, caller: Caller, now: datetime) -> dict[str, Any]:
-        wanted = {key: call.params[key] for key in ("Filters", "NextToken") if key in call.params}
-        wanted["MaxResults"] = min(int(call.params.get("MaxResults") or BATCH_LIMIT), BATCH_LIMIT)
-        body = json.dumps(wanted).encode()
-        answer = self._store.ask(call.replaced("ListSecrets", body), caller.account, now)
-        content: dict[str, Any] = json.loads(answer.body)
-        if answer.status != 200:
-            raise AwsError(content.get("__type", ""), content.get("message", ""), status=answer.status)
-        return content
 
 
 def _account(secret_id: str) -> str:

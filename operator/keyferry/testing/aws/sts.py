@@ -1,4 +1,4 @@
-"""The Security Token Service: AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity.
+"""The Security Token Service: AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity, GetSessionToken.
 
 moto makes the credentials and keeps the roles; this file decides who gets them: trust policies with
 external ids and request tags, the permission to tag, session tags and their inheritance along a
@@ -8,7 +8,12 @@ role chain, and durations, as AWS documents them. Web identity tokens were verif
 
 from __future__ import annotations
 
+import base64
+import hmac
 import re
+import secrets
+import string
+import struct
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,6 +27,9 @@ from keyferry.testing.aws.wire import Answer, AwsError, Call, sts_answer
 MIN_DURATION_S: Final = 900
 DEFAULT_DURATION_S: Final = 3600
 CHAINED_MAX_S: Final = 3600
+USER_DEFAULT_S: Final = 43_200
+USER_MAX_S: Final = 129_600
+_KEY_CHARS: Final = string.ascii_uppercase + "234567"
 _NOT_FOR_WEB_IDENTITY: Final = "Not authorized to perform sts:AssumeRoleWithWebIdentity"
 
 
@@ -61,7 +69,7 @@ class SecurityTokenService:
             if role is None or not self._gate.may_assume(caller, action, role_arn, role.trust, context):
                 raise denied(caller, action, role_arn)
         assert role is not None
-        duration = _duration(call, role, chained=caller.session is not None)
+        duration = _duration(call, role, chained=bool(caller.session and caller.session.role_arn))
         session = self._open(role, call, duration, now)
         session.tags, session.transitive_tag_keys = tags, transitive
         session.policy = call.text("Policy")
@@ -112,6 +120,67 @@ class SecurityTokenService:
         }
         return self._granted("AssumeRoleWithWebIdentity", session, about), session
 
+    def get_session_token(self, caller: Caller, call: Call, now: datetime) -> tuple[Answer, Session]:
+        """Temporary credentials of the user who asks; nobody needs a permission for this.
+
+        Raises:
+            AwsError: AccessDenied for session credentials and failed MFA, or ValidationError.
+        """
+        if caller.session:
+            raise AwsError("AccessDeniedException", "Cannot call GetSessionToken with session credentials")
+        with_mfa = self._check_mfa(caller, call, now)
+        seconds = int(call.text("DurationSeconds") or USER_DEFAULT_S)
+        for wrong, constraint in (
+            (seconds < MIN_DURATION_S, f"greater than or equal to {MIN_DURATION_S}"),
+            (seconds > USER_MAX_S, f"less than or equal to {USER_MAX_S}"),
+        ):
+            if wrong:
+                raise AwsError(
+                    "ValidationException",
+                    f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy "
+                    f"constraint: Member must have value {constraint}",
+                )
+        session = Session(
+            access_key_id="ASIA" + "".join(secrets.choice(_KEY_CHARS) for _ in range(16)),
+            secret_access_key=secrets.token_urlsafe(30),
+            token=secrets.token_urlsafe(192),
+            expires_at=now + timedelta(seconds=self.lifetime_s or seconds),
+            role_arn="",
+            session_name="",
+            user_id=caller.user_id,
+            tags={},
+            transitive_tag_keys=frozenset(),
+            user_arn=caller.arn,
+            user_key=caller.access_key_id,
+            with_mfa=with_mfa,
+        )
+        self._gate.sessions[session.access_key_id] = session
+        return sts_answer("GetSessionToken", {"Credentials": _credentials(session)}), session
+
+    def _check_mfa(self, caller: Caller, call: Call, now: datetime) -> bool:
+        """Whether the caller has proven itself with a device."""
+        serial, code = call.text("SerialNumber"), call.text("TokenCode")
+        if not serial and not code:
+            return False
+        failed = "MultiFactorAuthentication failed"
+        if not serial or not code:
+            raise AwsError(
+                "AccessDeniedException",
+                f"{failed}, must provide both MFA serial number and one time pass code. ",
+            )
+        user = self._store.find_user(caller.access_key_id, call.region)
+        seed = self._store.mfa_seed(user, serial, call.region) if user else ""
+        if not seed:
+            raise AwsError(
+                "AccessDeniedException",
+                f"{failed}, unable to validate MFA code.  Please verify your MFA serial number is valid and "
+                "associated with this user.",
+            )
+        step = int(now.timestamp()) // 30
+        if code not in {_one_time_password(seed, step + late) for late in (-1, 0, 1)}:
+            raise AwsError("AccessDeniedException", f"{failed} with invalid MFA one time pass code. ")
+        return True
+
     def expire(self, access_key_id: str, now: datetime) -> int:
         """End the sessions with that access key id (all, if empty) now; how many there were."""
         ended = [s for s in self._gate.sessions.values() if access_key_id in ("", s.access_key_id)]
@@ -139,17 +208,28 @@ class SecurityTokenService:
     @staticmethod
     def _granted(action: str, session: Session, about: Mapping[str, str]) -> Answer:
         result = {
-            "Credentials": {
-                "AccessKeyId": session.access_key_id,
-                "SecretAccessKey": session.secret_access_key,
-                "SessionToken": session.token,
-                "Expiration": session.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            },
+            "Credentials": _credentials(session),
             "AssumedRoleUser": {"AssumedRoleId": session.user_id, "Arn": session.arn},
             "PackedPolicySize": 6,
             **about,
         }
         return sts_answer(action, result)
+
+
+def _credentials(session: Session) -> dict[str, str]:
+    return {
+        "AccessKeyId": session.access_key_id,
+        "SecretAccessKey": session.secret_access_key,
+        "SessionToken": session.token,
+        "Expiration": session.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _one_time_password(seed: str, step: int) -> str:
+    """What a device with this seed shows in a step of 30 seconds (RFC 6238)."""
+    mac = hmac.digest(base64.b32decode(seed), struct.pack(">Q", step), "sha1")
+    (number,) = struct.unpack_from(">I", mac, mac[19] % 16)
+    return f"{(number % 2**31) % 1_000_000:06d}"
 
 
 def _check_session_name(call: Call) -> None:

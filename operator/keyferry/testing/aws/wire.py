@@ -25,6 +25,8 @@ _TARGETS: Final = {
     "TrentService": "kms",
     "AmazonSSM": "ssm",
     "AmazonSQS": "sqs",
+    "AmazonEC2ContainerRegistry_V20150921": "ecr",
+    "SpencerFrontendService": "ecr-public",
 }
 _QUERY_VERSIONS: Final = {"2011-06-15": "sts", "2010-05-08": "iam", "2012-11-05": "sqs"}
 _XML_NAMESPACES: Final = {
@@ -225,13 +227,6 @@ class Call:
             return ()
         named = self.params.get("SecretIdList") or [self.params.get("SecretId") or self.params.get("Name")]
         return tuple(str(one) for one in named if one)
-
-    def replaced(self, action: str, body: bytes) -> Call:
-        """Another operation of the same service in the JSON protocol, over the same connection."""
-        prefix = self.request.headers["x-amz-target"].partition(".")[0]
-        headers = {**self.request.headers, "x-amz-target": f"{prefix}.{action}"}
-        request = HttpRequest(self.request.method, self.request.path, "", headers, body)
-        return Call(self.service, action, "json", _read_json(body), request, self.signature)
 
     def text(self, name: str) -> str:
         """A parameter as text, empty where it is missing."""

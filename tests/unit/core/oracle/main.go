@@ -1,19 +1,22 @@
 // Command oracle writes what Go's standard library makes of inputs whose treatment is part of the API:
-// hashes of fmt's %+v, base64, JSON objects, letters and numbers, durations.
+// hashes of fmt's %+v, base64, JSON objects, JSON texts written anew, letters and numbers, durations.
 //
 // Run it in this folder: go run . ; it writes ../vectors/*.json and ../../leaf/vectors/*.json, which the
 // tests read. Its output is the same at each run of one Go release.
 package main
 
 import (
+	"bytes"
 	"crypto/sha3"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log"
+	"math"
 	"math/rand"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -26,6 +29,7 @@ func main() {
 	write("../vectors/hashes.json", hashes())
 	write("../vectors/base64.json", decodings())
 	write("../vectors/objects.json", objects())
+	write("../vectors/marshalled.json", marshalled())
 	write("../vectors/letters.json", letters())
 	write("../../leaf/vectors/durations.json", durations())
 }
@@ -233,6 +237,58 @@ func objects() list {
 			values = nil
 		}
 		cases = append(cases, object{"input": []byte(input), "entries": values})
+	}
+	return cases
+}
+
+// -- JSON texts, decoded and written anew
+
+// marshalled gives what encoding/json makes of a text that it has read: as it does by default, and without
+// escapes for HTML; for a number also its text without an exponent.
+func marshalled() list {
+	inputs := []string{
+		`null`, `true`, `false`, `""`, `"a"`, `{}`, `[]`, ` [ 1 , 2 ] `, "{\n\t\"b\" : 1,\r\n\"a\":[ ] }", `{"b":1,"a":2,"b":3}`, `{"a":{"x":1},"a":{"y":2}}`, `{"":1,"a":{"":[]}}`,
+		`"<&>"`, `{"<&>":"</a>"}`, `["<",{"b":">","a":"&"}]`, `"\u003c\u2028\u2029"`, "\"\u2028\u2029\"", `"\/\b\f\n\r\t\"\\"`, `"\u0000\u0001\u001f\u007f"`, "\"\x7f\"", `"\u00e9\ud83d\ude00"`, `"é日😀"`,
+		`"\ud800"`, `"\udc00x"`, `{"\ud800":1}`, `{"\ud800":1,"\udc00":2}`, "\"\xff\"", "{\"\xff\":\"x\xe2\x82y\"}", `{"\uffff":1,"\ud800\udc00":2,"é":3,"e":4,"A":5,"a":6,"_":7,"0":8,"10":9,"9":10}`,
+		`[{"b":[{"d":1,"c":null}],"a":true},false]`, `{"a":{"b":{"c":{"d":[1.50,1e6,-0]}}}}`, `[[[[]]]]`, `[1.0,"1.0"]`, `{"a":"{\"b\":1}"}`, `{"n":9007199254740992}`, `"\u0061"`,
+		`0`, `-0`, `-0.0`, `0.0`, `0e5`, `1`, `-1`, `1.0`, `1.50`, `1e6`, `1E+6`, `1e-2`, `100e-2`, `123456789`, `9007199254740991`, `9007199254740992`, `0.1`, `0.10`, `3.14159`, `1e20`, `1e21`, `1e22`, `123e20`,
+		`999999999999999900000`, `1e-5`, `1e-6`, `1e-7`, `1.5e-7`, `0.000001`, `0.0000001`, `0.00000123`, `1.7976931348623157e308`, `5e-324`, `2.2250738585072014e-308`, `1e100`, `-1e-100`, `1e-10`, `1.25e+30`, `4.35`, `0.30000000000000004`,
+	}
+	source := rand.New(rand.NewSource(4))
+	for i := 0; i < 400; i++ {
+		number := (source.Float64() - 0.5) * math.Pow(10, float64(source.Intn(60)-30))
+		inputs = append(inputs, strconv.FormatFloat(number, []byte("fge")[source.Intn(3)], -1, 64))
+	}
+	tokens := []string{`"a"`, `"b"`, `"<"`, `"\u2028"`, `"é"`, `1`, `-0`, `1.50`, `1e21`, `null`, `true`, `[]`, `{}`}
+	for i := 0; i < 300; i++ {
+		text := tokens[source.Intn(len(tokens))]
+		for n := source.Intn(5); n > 0; n-- {
+			key, other := tokens[source.Intn(5)], tokens[source.Intn(len(tokens))]
+			text = []string{`[` + text + `]`, `{` + key + `:` + text + `}`, `[` + text + `, ` + other + `]`, `{` + key + ` : ` + text + `,"a":` + other + `}`}[source.Intn(4)]
+		}
+		inputs = append(inputs, text)
+	}
+	var cases list
+	for _, input := range inputs {
+		var value any
+		if err := json.Unmarshal([]byte(input), &value); err != nil {
+			log.Fatal(input, err)
+		}
+		html, err := json.Marshal(value)
+		if err != nil {
+			log.Fatal(err)
+		}
+		var plain bytes.Buffer
+		encoder := json.NewEncoder(&plain)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(value); err != nil {
+			log.Fatal(err)
+		}
+		found := object{"input": []byte(input), "html": html, "plain": bytes.TrimRight(plain.Bytes(), "\n")}
+		if number, ok := value.(float64); ok {
+			found["fixed"] = strconv.FormatFloat(number, 'f', -1, 64)
+		}
+		cases = append(cases, found)
 	}
 	return cases
 }

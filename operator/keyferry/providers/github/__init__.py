@@ -1,0 +1,5 @@
+"""GitHub: tokens of a GitHub App's installation."""
+
+from keyferry.providers.github.generators import GithubAccessTokenGenerator
+
+__all__ = ["GithubAccessTokenGenerator"]

@@ -1,0 +1,200 @@
+"""Generators in a reconcile: find the object, keep the values that there are, else make new ones.
+
+What a generator made elsewhere (a token at a server) is noted in a GeneratorState before the Secret is
+written, so that nothing is forgotten; `generator_state.py` takes it back when it is no longer needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from keyferry.api import names
+from keyferry.api.external_secret import GeneratorRef
+from keyferry.core.desired import Action, ExistingSecret, plan_write
+from keyferry.core.generated import is_whole, kept_values
+from keyferry.core.rewrite import renamed_keys
+from keyferry.core.sources import Answered, Question
+from keyferry.errors import KeyferryError, SpecError
+from keyferry.ports import Generator, GeneratorView, ObjectKey
+from keyferry.reconcile import generator_state
+from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.generator_state import entry_key
+from keyferry.reconcile.generators import load_generator
+from keyferry.reconcile.generic_target import read_target
+from keyferry.reconcile.work import Work
+from keyferry.secretdata import SecretBytes, SecretData
+
+log = logging.getLogger(__name__)
+
+
+_PROBE: Final = SecretData({"keyferry-probe": b"-"})
+"""Other data than any Secret holds."""
+
+
+class WholeSecretKept(Exception):
+    """All data of the target stays as it is.
+
+    Because what a generator made cannot be told apart in it, or because it is immutable.
+
+    Args:
+        data: the target's data.
+    """
+
+    def __init__(self, data: SecretData) -> None:
+        super().__init__()
+        self.data = data
+
+
+class NoTarget(Exception):
+    """There is no object to merge into, so that nobody would see new values."""
+
+
+class Generation:
+    """The generators' part of one reconcile.
+
+    Args:
+        engine: shared by all.
+        work: the ExternalSecret.
+        rotate: new values are due, whatever the Secret holds.
+    """
+
+    def __init__(self, engine: Engine, work: Work, *, rotate: bool) -> None:
+        self._engine = engine
+        self._work = work
+        self._rotate = rotate
+        self._existing: ExistingSecret | None = None
+        self._looked = False
+        self._made: list[generator_state.Made] = []
+        self._entries: set[str] = set()
+        self.kept = False
+        """Whether some values were kept: the sync was no refresh of theirs."""
+        self.untouched = False
+        """Whether all of the target's data stays, so that nothing that was made before is over."""
+        self.notes: list[str] = []
+        """What was made anew although its time had not come, and why."""
+
+    async def answer(self, question: Question) -> Answered:
+        """The values of one entry, kept or new; a failure is part of the answer.
+
+        Raises:
+            NotOurs: the generator is of another controller class.
+            WholeSecretKept: all of the target's data stays as it is.
+            NoTarget: there is nothing to write into.
+        """
+        ref = question.generator
+        if ref is None:
+            raise SpecError(f"{question.where} names no generator")
+        source = _named(ref, self._work.key.namespace)
+        if self._work.target.creation_policy == "None":
+            self.untouched = True
+            return Answered(question, str(source), {}, rewritten=True)  # nobody would see the values
+        try:
+            generator, view = await load_generator(self._engine, source, self._work.key.namespace)
+            keys = renamed_keys(generator.keys(view), question.rewrite)
+            entry = self._entry(source, question, keys)
+            kept = await self._keep(keys)
+            if kept is not None:
+                self.kept = True
+                return Answered(question, str(source), kept, rewritten=True)
+            return Answered(question, str(source), await self._make(generator, view, entry))
+        except KeyferryError as error:
+            return Answered(question, str(source), error)
+
+    def _entry(self, source: ObjectKey, question: Question, keys: Sequence[str] | None) -> str:
+        """The entry's own name: by the keys that it fills, for its place may change while its values stay."""
+        identity = keys if keys is not None else [msgspec.json.encode(question.rewrite).decode()]
+        number = 0
+        while (entry := entry_key(self._work, source, *identity, str(number))) in self._entries:
+            number += 1  # the same entry twice
+        self._entries.add(entry)
+        return entry
+
+    async def _keep(self, keys: Sequence[str] | None) -> Mapping[str, SecretBytes] | None:
+        """The values that the Secret holds, under the target's keys; None where they are to be made.
+
+        Args:
+            keys: the entry's; None where they cannot be told.
+        """
+        if self._rotate:
+            return None
+        existing = await self._read_existing()
+        if existing is None:
+            return None
+        if keys is not None:
+            return kept_values(existing, self._work.owner, keys)
+        record = self._work.record
+        synced = self._work.status.synced_resource_version
+        if synced.startswith(f"{record.generation}-") and is_whole(existing, self._work.owner):
+            self.kept = True
+            raise WholeSecretKept(existing.data)
+        return None
+
+    async def _read_existing(self) -> ExistingSecret | None:
+        """The target; after a rename the former one, whose values move along."""
+        if not self._looked:
+            self._looked = True
+            namespace = self._work.key.namespace
+            former = self._work.status.binding.name if self._work.status.binding is not None else ""
+            for name in dict.fromkeys((self._work.target.name, former)):
+                if name and self._existing is None:
+                    manifest = self._work.target.manifest
+                    self._existing = await read_target(self._engine, namespace, name, manifest)
+        return self._existing
+
+    async def _check_writable(self) -> None:
+        """Make nothing for a target that will not take it.
+
+        Raises:
+            OwnershipError: it is another's, or immutable and holds other data than ours.
+            WholeSecretKept: it is immutable, as the spec has it.
+            NoTarget: there is none to merge into.
+        """
+        work, existing = self._work, await self._read_existing()
+        if existing is not None and existing.metadata.get("name") != work.target.name:
+            existing = None
+        plan = plan_write(work.owner, work.target, existing, _PROBE)
+        if plan.action is Action.WAIT:
+            raise NoTarget
+        if existing is not None and plan.action is not Action.CREATE and not plan.data_changed:
+            raise WholeSecretKept(existing.data)
+
+    async def _make(self, generator: Generator, view: GeneratorView, entry: str) -> Mapping[str, SecretBytes]:
+        await self._check_writable()
+        generated = await generator.generate(view, self._engine.access)
+        if generated.state:
+            made = generator_state.Made(generator, view, generated.state, entry)
+            self._made.append(made)  # before it is noted: what cannot be noted is taken back
+            await generator_state.note(self._engine, self._work, made)
+        if self._work.status.synced_resource_version and not self._rotate:
+            why = "the Secret was gone" if self._existing is None else "its data had been changed"
+            self.notes.append(f"new values made by {view.key}: {why}")
+        log.debug("values made by %s", view.key)
+        return generated.data
+
+    async def undo(self) -> None:
+        """The Secret is not written: nobody will ever use what was made."""
+        made, self._made = self._made, []
+        for one in made:
+            await generator_state.discard(self._engine, one)
+
+    def settle(self) -> None:
+        """The target is written: what was made before and is not in it any more has a deadline from now on."""
+        if not self.untouched:
+            generator_state.supersede(self._engine, self._work, self._entries, self._made, kept=self.kept)
+
+
+def settle(engine: Engine, work: Work, generation: Generation | None) -> None:
+    """The same for a reconcile in which no generator may have had a part: maybe one had before."""
+    if generation is None:
+        generator_state.supersede(engine, work, (), (), kept=False)
+    else:
+        generation.settle()
+
+
+def _named(ref: GeneratorRef, namespace: str) -> ObjectKey:
+    cluster = ref.kind == names.CLUSTER_GENERATOR
+    return ObjectKey(ref.kind, "" if cluster else namespace, ref.name)

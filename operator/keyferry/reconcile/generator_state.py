@@ -1,0 +1,397 @@
+"""GeneratorState: what generators made elsewhere, and its end.
+
+A state is created as soon as something was made, with a finalizer. When the Secret holds newer values it
+gets a deadline, a grace period away, because somebody may still use the old ones. When the deadline has
+passed, or its ExternalSecret is gone, or its namespace ends, it is deleted; what was made is taken back, and
+the finalizer goes.
+
+Whoever may write states could forge one. What it says is therefore believed only as far as it leads nowhere
+that its namespace could not go itself: references stay in the namespace, and of a ClusterGenerator the
+present spec counts, never the one that the state brings along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from keyferry.api import conditions as c
+from keyferry.api import names
+from keyferry.api.meta import ObjectName
+from keyferry.core.backoff import retry_delay
+from keyferry.core.hashing import hash_text
+from keyferry.core.summarize import parse_timestamp, timestamp
+from keyferry.errors import (
+    InternalError,
+    KeyferryError,
+    KubeConflict,
+    KubeError,
+    KubeNotFound,
+    NotReadyError,
+    RetryKind,
+    SpecError,
+    one_line,
+)
+from keyferry.kube.client import MERGE_PATCH
+from keyferry.kube.events import WARNING
+from keyferry.kube.finalizers import drop_finalizers
+from keyferry.kube.status import object_path
+from keyferry.kube.watch import Change, ObjectMeta
+from keyferry.ports import Generator, GeneratorView, ObjectKey
+from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.generators import NotOurs, load_generator, view_of
+from keyferry.reconcile.queue import Claim, Lane
+from keyferry.reconcile.work import Work
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 100
+"""So many tries while the server may come back: about half a day, for what is not taken back is good for ever."""
+PATIENCE_WITHOUT_HOPE: Final = 10
+"""So many where only a change of some object could help, such as the auth Secret's return."""
+PATIENCE_AT_THE_END: Final = 5
+"""So many while the namespace ends, which waits for it."""
+_RETRY_S: Final = 60.0
+_UNDO_S: Final = 10.0
+
+
+@dataclass(slots=True)
+class Made:
+    """What was made elsewhere in this reconcile.
+
+    Args:
+        generator, view, state: what takes it back.
+        entry: what it was made for, as `entry_key` names it.
+        key: the state that stands for it; None where none could be, or need be, written.
+    """
+
+    generator: Generator
+    view: GeneratorView
+    state: bytes
+    entry: str
+    key: ObjectKey | None = None
+
+
+class _ResourceMeta(msgspec.Struct):
+    name: ObjectName
+    namespace: str = ""
+
+
+class _Resource(msgspec.Struct):
+    """The generator as its state has noted it; a ClusterGenerator has no namespace."""
+
+    kind: str
+    metadata: _ResourceMeta
+    spec: dict[str, Any] = {}
+
+
+def entry_key(work: Work, source: ObjectKey, *identity: str) -> str:
+    """What the states of one entry of one ExternalSecret have in common, whatever its place in the spec.
+
+    Args:
+        work: the ExternalSecret.
+        source: the generator.
+        identity: what tells the entry from others of the same generator.
+    """
+    of = (work.key.namespace, work.key.name, source.kind, source.name, *identity)
+    return hash_text(msgspec.json.encode(of))
+
+
+async def note(engine: Engine, work: Work, made: Made) -> None:
+    """Keep what is needed to take back what was just made, before anything else is done with it.
+
+    Raises:
+        KubeError: the API server refuses or cannot be asked.
+    """
+    if not engine.settings.generator_state:
+        return
+    source, kind = made.view.key, made.view.kind
+    key = ObjectKey(names.GENERATOR_STATE, work.key.namespace, f"{kind.lower()}-{secrets.token_hex(8)}")
+    scope = {"namespace": source.namespace} if source.namespace else {}
+    resource = {
+        "apiVersion": names.GENERATORS_API_VERSION,
+        "kind": kind,
+        "metadata": {"name": source.name} | scope,
+        "spec": made.view.spec,
+    }
+    owner = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.EXTERNAL_SECRET,
+        "name": work.key.name,
+        "uid": work.owner.uid,
+    }
+    document = {
+        "apiVersion": names.GENERATORS_API_VERSION,
+        "kind": names.GENERATOR_STATE,
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "labels": {names.LABEL_GENERATOR_OWNER: made.entry},
+            "annotations": {names.ANNOTATION_CONTROLLER_CLASS: engine.settings.controller_class},
+            "finalizers": [names.FINALIZER_GENERATOR_STATE],
+            "ownerReferences": [owner],
+        },
+        "spec": {"resource": resource, "state": msgspec.Raw(made.state)},
+    }
+    await engine.api.request("POST", _path(key, collection=True), body=msgspec.json.encode(document))
+    made.key = key
+    engine.books.generator_states.use((key.namespace, key.name), work.owner.uid, made.entry)
+
+
+def supersede(
+    engine: Engine, work: Work, current: Collection[str], made: Collection[Made], *, kept: bool
+) -> None:
+    """Have a deadline set on the states that the target, as just written, no longer needs.
+
+    Args:
+        engine: shared by all.
+        work: the ExternalSecret.
+        current: the keys of all entries that the spec has.
+        made: what was made now.
+        kept: whether any generated value was kept; a state whose entry is not known may be its.
+    """
+    states = engine.books.generator_states
+    new, renewed = {one.key for one in made}, {one.entry for one in made}
+    deadline = engine.clock.now() + timedelta(seconds=engine.settings.generator_grace_s)
+    for place, entry in sorted(states.of(work.owner.uid).items()):
+        key = ObjectKey(names.GENERATOR_STATE, *place)
+        over = entry in renewed or entry not in current if entry else not kept
+        if over and key not in new:
+            states.release(place)
+            states.deadlines[key] = deadline
+            engine.queue.add(key, Lane.EVENT)
+
+
+async def discard(engine: Engine, made: Made) -> None:
+    """What was made will never be used: take it back now, by way of its state or without one."""
+    if made.key is not None:
+        try:
+            await engine.api.request("DELETE", _path(made.key))
+        except KeyferryError as error:
+            log.debug("%s cannot be deleted: %s", made.key, error)
+        else:
+            engine.queue.add(made.key, Lane.EVENT)
+            return
+    try:
+        async with asyncio.timeout(_UNDO_S):
+            await made.generator.cleanup(made.view, made.state, engine.access)
+    except (KeyferryError, TimeoutError) as error:
+        log.warning("%s made what nobody uses, and it could not be taken back: %s", made.view.key, error)
+
+
+# -- what there is
+
+
+def observe_state(engine: Engine, change: Change, meta: ObjectMeta) -> None:
+    """What a watch tells of a state."""
+    key, states = ObjectKey(names.GENERATOR_STATE, meta.namespace, meta.name), engine.books.generator_states
+    if change is Change.GONE:
+        states.forget(key)
+        engine.queue.forget(key)
+        return
+    ours = engine.settings.controller_class
+    noted_by = (meta.annotations or {}).get(names.ANNOTATION_CONTROLLER_CLASS)
+    if noted_by not in (None, ours):
+        return  # of an operator of another class
+    place = (meta.namespace, meta.name)
+    owner = next((one.uid for one in meta.owner_references or () if one.kind == names.EXTERNAL_SECRET), "")
+    states.note(place)
+    if meta.generation <= 1 and meta.deletion_timestamp is None and owner:
+        # Of the first generation: a deadline has not been set. The established operator names entries otherwise.
+        entry = (meta.labels or {}).get(names.LABEL_GENERATOR_OWNER, "") if noted_by else ""
+        states.use(place, owner, entry)
+    else:
+        states.release(place)
+    engine.queue.add(key, Lane.PERIODIC)
+
+
+def wake_states(engine: Engine, places: Collection[tuple[str, str]]) -> None:
+    """What these states depend on is going or gone."""
+    for place in places:
+        engine.queue.add(ObjectKey(names.GENERATOR_STATE, *place), Lane.EVENT)
+
+
+async def reconcile_generator_state(engine: Engine, claim: Claim) -> None:
+    """Delete a state whose time is over; take back what a deleted one stands for."""
+    key = claim.key
+    try:
+        await _look(engine, key)
+    except KubeNotFound:
+        engine.books.generator_states.forget(key)
+        engine.queue.forget(key)
+    except KubeConflict:
+        engine.queue.add(key, Lane.RETRY)
+    except KeyferryError as error:
+        log.warning("%s", error)
+        engine.queue.schedule(key, engine.queue.now() + _RETRY_S, Lane.RETRY)
+
+
+async def _look(engine: Engine, key: ObjectKey) -> None:
+    body = await _read(engine, key)
+    if "deletionTimestamp" in body["metadata"]:
+        await _end(engine, key, body)
+        return
+    deadline = parse_timestamp((body.get("spec") or {}).get("garbageCollectionDeadline"))
+    wait_s = max(0.0, (deadline - engine.clock.now()).total_seconds()) if deadline is not None else None
+    if wait_s == 0 or key.namespace in engine.books.ending or await _is_abandoned(engine, key, body):
+        await engine.api.request("DELETE", _path(key))
+        engine.queue.add(key, Lane.EVENT)
+    elif wait_s is not None:
+        engine.queue.schedule(key, engine.queue.now() + wait_s, Lane.PERIODIC)
+
+
+async def _read(engine: Engine, key: ObjectKey) -> Mapping[str, Any]:
+    """The state, after its deadline was written if one is to be."""
+    deadline = engine.books.generator_states.deadlines.get(key)
+    if deadline is None:
+        body = await engine.api.request("GET", _path(key))
+    else:
+        patch = {"spec": {"garbageCollectionDeadline": timestamp(deadline)}}
+        body = await engine.api.request("PATCH", _path(key), body=patch, content_type=MERGE_PATCH)
+        engine.books.generator_states.deadlines.pop(key, None)
+    try:
+        found: Mapping[str, Any] = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise SpecError(f"{key} cannot be read: it is nested too deep") from None
+    return found
+
+
+async def _is_abandoned(engine: Engine, key: ObjectKey, body: Mapping[str, Any]) -> bool:
+    """Whether its ExternalSecret is gone. The garbage collector would come later, maybe after the auth Secret went.
+
+    A state without an owner was orphaned together with the Secret that holds what was made.
+    """
+    references = body["metadata"].get("ownerReferences") or ()
+    owner = next((one for one in references if one["kind"] == names.EXTERNAL_SECRET), None)
+    if owner is None:
+        return False
+    owner_key = ObjectKey(names.EXTERNAL_SECRET, key.namespace, owner["name"])
+    known = engine.books.external_secrets.get(owner_key)
+    if known is not None and known.uid == owner["uid"]:
+        return False
+    try:
+        found = orjson.loads(await engine.api.request("GET", object_path(owner_key)))
+    except KubeNotFound:
+        return True
+    return bool(found["metadata"]["uid"] != owner["uid"])
+
+
+# -- the end
+
+
+async def _end(engine: Engine, key: ObjectKey, body: Mapping[str, Any]) -> None:
+    """Take back what was made, then let the object go."""
+    if names.FINALIZER_GENERATOR_STATE not in (body["metadata"].get("finalizers") or ()):
+        return
+    states = engine.books.generator_states
+    states.release((key.namespace, key.name))
+    try:
+        await _take_back(engine, key, body.get("spec") or {})
+    except Exception as error:  # noqa: BLE001 - told, with its place in the log if it is a bug
+        told = _told(error)
+        failures = states.failures[key] = states.failures.get(key, 0) + 1
+        patience = _patience(engine, key, told)
+        await _tell(engine, key, body, told, given_up=failures >= patience)
+        if failures < patience:
+            delay = retry_delay(told, failures, _RETRY_S, engine.random.random()) or _RETRY_S
+            if key.namespace in engine.books.ending:
+                delay = min(delay, _RETRY_S)
+            engine.queue.schedule(key, engine.queue.now() + delay, Lane.RETRY)
+            return
+    states.failures.pop(key, None)
+    await drop_finalizers(engine.api, _path(key), lambda one: one == names.FINALIZER_GENERATOR_STATE)
+
+
+def _told(error: Exception) -> KeyferryError:
+    """The error as people are told it; a bug by its type alone."""
+    if isinstance(error, KeyferryError):
+        return error
+    log.error("a bug in Keyferry", exc_info=error)
+    return InternalError(
+        f"internal error ({type(error).__name__})",
+        hint="The operator's log has the place; please report it",
+    )
+
+
+def _patience(engine: Engine, key: ObjectKey, error: KeyferryError) -> int:
+    """So many failures end the attempts."""
+    hopeless = error.retry.kind is RetryKind.ON_CHANGE or isinstance(error, KubeNotFound | NotReadyError)
+    if key.namespace in engine.books.ending:
+        return 1 if hopeless else PATIENCE_AT_THE_END
+    # Who serves one namespace alone is not told that it ends.
+    return PATIENCE_WITHOUT_HOPE if hopeless or engine.settings.namespace else PATIENCE
+
+
+async def _take_back(engine: Engine, key: ObjectKey, spec: Mapping[str, Any]) -> None:
+    """Have the generator undo what the state stands for.
+
+    Raises:
+        KeyferryError: it could not.
+    """
+    try:
+        resource = msgspec.convert(spec.get("resource"), _Resource)
+    except (msgspec.ValidationError, RecursionError):
+        raise SpecError(f"{key}: spec.resource is no generator that can be asked") from None
+    generator, view = await _generator_of(engine, key, resource)
+    await generator.cleanup(view, orjson.dumps(spec.get("state") or {}), engine.access)
+
+
+async def _generator_of(
+    engine: Engine, key: ObjectKey, resource: _Resource
+) -> tuple[Generator, GeneratorView]:
+    """The generator that a state names, with no more rights than it gives to the state's namespace.
+
+    Raises:
+        SpecError: it names none that made it.
+        KeyferryError: it cannot be read any more.
+    """
+    kind, name = resource.kind, resource.metadata.name
+    if resource.metadata.namespace:
+        # Never another namespace than the state's own, whatever is written there.
+        return view_of(engine, ObjectKey(kind, key.namespace, name), kind, key.namespace, resource.spec)
+    source = ObjectKey(names.CLUSTER_GENERATOR, "", name)
+    try:
+        generator, view = await load_generator(engine, source, key.namespace)
+    except NotOurs:
+        raise SpecError(f"{source} is of another controller class now") from None
+    if view.kind != kind:
+        raise SpecError(f"{source} makes {view.kind} now, and no {kind[:80]}")
+    return generator, view
+
+
+async def _tell(
+    engine: Engine, key: ObjectKey, body: Mapping[str, Any], error: KeyferryError, *, given_up: bool
+) -> None:
+    """A condition, an event and a line of the log, if this is new."""
+    what = "what was made stays where it is" if given_up else "what was made could not be taken back"
+    message = one_line(f"{what}: {error}")
+    before = (body.get("status") or {}).get("conditions") or []
+    if any(condition.get("message") == message for condition in before):
+        return
+    log.warning("%s: %s", key, message)
+    engine.events.record(key, body["metadata"]["uid"], WARNING, c.EVENT_CLEANUP_FAILED, message)
+    ready = {
+        "type": c.READY,
+        "status": c.FALSE,
+        "reason": c.EVENT_CLEANUP_FAILED,
+        "message": message,
+        "lastTransitionTime": timestamp(engine.clock.now()),
+    }
+    patch = {"status": {"conditions": [ready]}}
+    try:
+        await engine.api.request("PATCH", f"{_path(key)}/status", body=patch, content_type=MERGE_PATCH)
+    except KubeError as refused:
+        log.debug("the status could not be written: %s", refused)
+
+
+def _path(key: ObjectKey, *, collection: bool = False) -> str:
+    base = f"/apis/{names.GENERATORS_API_VERSION}/namespaces/{key.namespace}/generatorstates"
+    return base if collection else f"{base}/{key.name}"

@@ -1,0 +1,155 @@
+"""From the entries of a spec to the data of the target: stores are asked all at once, generators last.
+
+A generator runs only when everything else is there, so that no value is made and thrown away; and not at
+all where its values still are in the Secret and are not due (`core.generated`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from keyferry import ports
+from keyferry.api.external_secret import Find, RemoteRef
+from keyferry.core.sources import (
+    Answered,
+    Assembled,
+    Question,
+    assemble,
+    is_heavy,
+    optional_keys,
+    questions,
+)
+from keyferry.errors import KeyferryError
+from keyferry.planner.cache import Freshness
+from keyferry.planner.health import Deferred
+from keyferry.ports import ObjectKey, Read, RemoteValue
+from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.generation import Generation, WholeSecretKept
+from keyferry.reconcile.queue import Claim, Lane
+from keyferry.reconcile.stores import StoreUse, store_key, use_store
+from keyferry.reconcile.work import Work
+
+SLOW_S: Final = 0.5
+"""A store that takes longer holds nobody else back."""
+NEGATIVE_AGE_S: Final = 5.0
+"""So old may a remembered "absent" or "denied" be when an object is tried again."""
+PERIODIC_AGE_S: Final = 0.5
+"""So old may a value be at a periodic refresh: objects that are due together share a read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The data of the target, and what was generated for it.
+
+    Args:
+        generation: the part of the generators; None where the spec names none.
+    """
+
+    assembled: Assembled
+    generation: Generation | None = None
+
+
+async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool) -> Resolved:
+    """Ask the stores, all at once, and put the answers together.
+
+    Args:
+        rotate: generated values are due, too.
+
+    Raises:
+        KeyferryError: the first entry that failed, or why a store cannot be asked.
+        NoTarget: nothing was made, for there is nothing to write into.
+    """
+    asked = questions(work.spec, optional_keys(work.owner.annotations))
+    uses: dict[ObjectKey, StoreUse] = {}
+    reads = [question for question in asked if question.generator is None]
+    for question in reads:
+        key = store_key(question.store, work.key.namespace)
+        if key not in uses:
+            uses[key] = await use_store(engine, question.store, work.key.namespace)
+    need = _freshness(work, claim)
+    with _aside_if_slow(engine, work.key):
+        answers = await asyncio.gather(
+            *(_ask(question, uses[store_key(question.store, work.key.namespace)], need) for question in reads)
+        )
+    for answered in answers:
+        if isinstance(answered.value, Deferred):
+            raise answered.value
+    assembled = await _assemble(engine, work, answers)
+    if len(reads) == len(asked):
+        return Resolved(assembled)
+    return await _with_generated(engine, work, asked, answers, rotate=rotate)
+
+
+async def _with_generated(
+    engine: Engine, work: Work, asked: list[Question], answers: list[Answered], *, rotate: bool
+) -> Resolved:
+    """The same with the generators' values, each in its entry's place."""
+    generation = Generation(engine, work, rotate=rotate)
+    given = iter(answers)
+    try:
+        complete = [
+            next(given) if question.generator is None else await generation.answer(question)
+            for question in asked
+        ]
+        return Resolved(await _assemble(engine, work, complete), generation)
+    except WholeSecretKept as whole:
+        await generation.undo()
+        generation.kept = generation.untouched = True
+        return Resolved(Assembled(whole.data), generation)
+    except BaseException:
+        await generation.undo()
+        raise
+
+
+async def _assemble(engine: Engine, work: Work, answers: Sequence[Answered]) -> Assembled:
+    if is_heavy(answers):
+        return await engine.heavy.run(assemble, answers, work.target.deletion_policy)
+    return assemble(answers, work.target.deletion_policy)
+
+
+@contextlib.contextmanager
+def _aside_if_slow(engine: Engine, key: ObjectKey) -> Iterator[None]:
+    """Do not count the key as worked on while its store takes long: those of other stores go on."""
+    timer = asyncio.get_running_loop().call_later(SLOW_S, engine.queue.set_aside, key)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        engine.queue.take_back(key)
+
+
+def _freshness(work: Work, claim: Claim) -> Freshness:
+    values_from = claim.fresh_from
+    if claim.lane is Lane.PERIODIC:
+        values_from -= min(PERIODIC_AGE_S, work.interval.total_seconds() / 100)
+    patient = claim.lane in (Lane.RETRY, Lane.PERIODIC)
+    return Freshness(values_from, claim.fresh_from - (NEGATIVE_AGE_S if patient else 0.0))
+
+
+async def _find(question: Question, wanted: Find, use: StoreUse, need: Freshness) -> Answered:
+    search = ports.Find(
+        path=wanted.path,
+        name=wanted.name.regexp if wanted.name is not None else None,
+        tags=tuple(sorted(wanted.tags.items())),
+    )
+    found = await use.binding.session.find(search, need, use.binding.retries)
+    return Answered(question, str(use.key), found if isinstance(found, KeyferryError) else dict(found))
+
+
+async def _ask(question: Question, use: StoreUse, need: Freshness) -> Answered:
+    if question.find is not None:
+        return await _find(question, question.find, use, need)
+    remote = question.remote or RemoteRef(key="")
+    read = Read(remote.key, remote.version, metadata=remote.metadata_policy == "Fetch")
+    answer = await use.binding.session.read(read, need, use.binding.retries)
+    return Answered(
+        question,
+        str(use.key),
+        answer.value if isinstance(answer, RemoteValue) else answer,
+        literal_first=use.provider.reading.literal_property_first,
+        missing_is_absent=use.provider.reading.missing_property_is_absent,
+    )

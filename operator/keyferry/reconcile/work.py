@@ -1,0 +1,106 @@
+"""An ExternalSecret as a reconcile works on it: its spec decoded and checked, what it depends on noted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+
+from keyferry.api import names
+from keyferry.api.external_secret import ExternalSecretSpec, ExternalSecretStatus
+from keyferry.api.external_secret import Target as TargetSpec
+from keyferry.api.model import decode
+from keyferry.core.desired import Owner, Target
+from keyferry.core.manifest import check_manifest, manifest_of
+from keyferry.core.sources import check_available, check_policies, store_refs
+from keyferry.core.stores import is_our_class
+from keyferry.core.windows import Windows, parse_windows
+from keyferry.duration import parse_go_duration
+from keyferry.errors import SpecError
+from keyferry.ports import ObjectKey
+from keyferry.reconcile.books import ExternalSecretRecord
+from keyferry.reconcile.engine import Engine
+from keyferry.reconcile.generic_target import target_key
+
+
+class _SpecOfTarget(msgspec.Struct):
+    target: TargetSpec = TargetSpec()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An ExternalSecret, decoded and checked.
+
+    Args:
+        current: what `status.syncedResourceVersion` would say of it. The record may have gone on since.
+    """
+
+    key: ObjectKey
+    record: ExternalSecretRecord
+    spec: ExternalSecretSpec
+    status: ExternalSecretStatus
+    owner: Owner
+    target: Target
+    interval: timedelta
+    windows: Windows | None
+    generation: int
+    current: str
+
+
+def load(engine: Engine, key: ObjectKey, record: ExternalSecretRecord, owner: Owner) -> Work | None:
+    """Decode and check; None where the object is not ours to serve.
+
+    Raises:
+        SpecError: the spec cannot be used, whatever stores and target hold; names the field.
+    """
+    try:
+        spec = decode(record.spec, ExternalSecretSpec)
+    except msgspec.DecodeError as error:
+        raise SpecError(f"the spec is invalid: {error}") from None
+    stores = sorted(store_refs(spec))
+    target = Target(
+        spec.target.name or key.name,
+        spec.target.creation_policy,
+        spec.target.deletion_policy,
+        spec.target.immutable,
+        manifest_of(spec.target),
+    )
+    needs = [target_key(key.namespace, target)]
+    for kind, name in stores:
+        namespace = "" if kind == names.CLUSTER_SECRET_STORE else key.namespace
+        needs.append(ObjectKey(kind, namespace, name))
+    engine.books.dependents.link(key, tuple(needs), record.depends_on)
+    record.depends_on = tuple(needs)
+    if not _is_ours(engine, needs[1:]):
+        return None
+    # Before the target is even looked at: what we cannot make, another operator may have made.
+    check_available(spec)
+    check_policies(spec)
+    check_manifest(spec.target, allowed=engine.settings.generic_targets)
+    interval = parse_go_duration(spec.refresh_interval or "1h")
+    windows = parse_windows(spec.sync_windows)
+    return Work(
+        *(key, record, spec, record.read_status(), owner, target, interval, windows),
+        generation=record.generation,
+        current=record.current(),
+    )
+
+
+def is_generic(record: ExternalSecretRecord) -> bool:
+    """Whether the target is no Secret, told from a spec that may be of no use otherwise."""
+    try:
+        return manifest_of(decode(record.spec, _SpecOfTarget).target) is not None
+    except msgspec.DecodeError:
+        return False
+
+
+def _is_ours(engine: Engine, stores: list[ObjectKey]) -> bool:
+    """Whether no store belongs to another controller class or to a kind that is switched off."""
+    for key in stores:
+        if not key.namespace and not engine.settings.cluster_stores:
+            return False
+        record = engine.books.stores.get(key)
+        if record is not None and not is_our_class(record.controller, engine.settings.controller_class):
+            return False
+    return True

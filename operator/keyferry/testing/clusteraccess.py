@@ -1,0 +1,76 @@
+"""A cluster as providers and generators see it, in memory."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from keyferry.errors import KubeNotFound
+from keyferry.ports import BoundToken, SecretObject, ServiceAccountObject
+from keyferry.secretdata import SecretBytes, SecretData
+
+if TYPE_CHECKING:
+    from keyferry.ports import ClusterAccess
+
+T = TypeVar("T")
+
+
+class Cluster:
+    """`ports.ClusterAccess` in memory. Every write gives an object a new version, like the API server."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[tuple[str, str], SecretObject] = {}
+        self.service_accounts: dict[tuple[str, str], ServiceAccountObject] = {}
+        self.tokens: list[tuple[str, str, tuple[str, ...], int]] = []
+        """(namespace, name, audiences, lifetime) of the tokens that were asked for."""
+        self.issue: Callable[[str, Sequence[str]], str] = lambda subject, audiences: "no token"  # noqa: ARG005
+        """Makes a token for (subject, audiences)."""
+        self._version = 0
+
+    def put_secret(self, namespace: str, name: str, **data: str | bytes) -> None:
+        """Create a Secret, or change it."""
+        before = self.secrets.get((namespace, name))
+        self._version += 1
+        uid = before.uid if before else str(uuid.uuid4())
+        self.secrets[namespace, name] = SecretObject(uid, str(self._version), SecretData(data))
+
+    def put_service_account(self, namespace: str, name: str, **annotations: str) -> None:
+        """Create a ServiceAccount, or change it: `role`, `audience`."""
+        known = {"role": "eks.amazonaws.com/role-arn", "audience": "eks.amazonaws.com/audience"}
+        before = self.service_accounts.get((namespace, name))
+        uid = before.uid if before else str(uuid.uuid4())
+        values = {known[key]: value for key, value in annotations.items()}
+        self.service_accounts[namespace, name] = ServiceAccountObject(uid, values)
+
+    async def read_secret(self, namespace: str, name: str) -> SecretObject:
+        """See `ports.ClusterAccess.read_secret`."""
+        return _found(self.secrets, "Secret", namespace, name)
+
+    async def read_config_map(self, namespace: str, name: str) -> Mapping[str, str]:
+        """See `ports.ClusterAccess.read_config_map`."""
+        raise KubeNotFound(f'ConfigMap "{namespace}/{name}" does not exist', status=404)
+
+    async def read_service_account(self, namespace: str, name: str) -> ServiceAccountObject:
+        """See `ports.ClusterAccess.read_service_account`."""
+        return _found(self.service_accounts, "ServiceAccount", namespace, name)
+
+    async def request_token(
+        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
+    ) -> BoundToken:
+        """See `ports.ClusterAccess.request_token`."""
+        _found(self.service_accounts, "ServiceAccount", namespace, name)
+        self.tokens.append((namespace, name, tuple(audiences), lifetime_s))
+        token = self.issue(f"system:serviceaccount:{namespace}:{name}", audiences)
+        return BoundToken(SecretBytes(token), datetime.now(UTC) + timedelta(seconds=lifetime_s))
+
+
+def _found(objects: Mapping[tuple[str, str], T], kind: str, namespace: str, name: str) -> T:
+    if (namespace, name) not in objects:
+        raise KubeNotFound(f'{kind} "{namespace}/{name}" does not exist', status=404)
+    return objects[namespace, name]
+
+
+if TYPE_CHECKING:
+    _: ClusterAccess = Cluster()
