@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.cluster.servers import Servers
 
 from keyferry.errors import KubeError
 from keyferry.localcluster import LocalCluster, StreamProgress, binaries
@@ -36,6 +38,7 @@ from keyferry.testing.tenant import Tenant
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUP = "external-secrets.io/v1"
+GENERATORS_GROUP = "generators.external-secrets.io/v1alpha1"
 KINDS = ("externalsecrets", "secretstores")
 
 
@@ -179,6 +182,34 @@ def private_operator(
         assert "a bug in Keyferry" not in process.log
 
 
+@pytest.fixture(scope="session")
+def servers_operator(
+    operator_kubeconfig: Path, aws: StrictAws, leaks: LeakDetector, running: list[OperatorProcess]
+) -> Iterator[OperatorProcess]:
+    """The operator of class `servers`, for generators whose servers are on this machine."""
+    flags = ["--allow-address=127.0.0.1", "--generator-gc-grace-period=2s", "--loglevel=debug"]
+    process = OperatorProcess(operator_kubeconfig, aws.environment, ["--controller-class=servers", *flags])
+    with process.start():
+        running.append(process)
+        yield process
+        running.remove(process)
+    leaks.look("log of the operator of class servers", process.log)
+    assert "a bug in Keyferry" not in process.log
+
+
+@pytest.fixture(scope="session")
+def app_key() -> rsa.RSAPrivateKey:
+    """The key of a GitHub App."""
+    return rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture
+def servers(tenant: Tenant, cluster: LocalCluster, app_key: rsa.RSAPrivateKey) -> Iterator[Servers]:
+    """GitHub, GitLab and Quay, for objects of class `servers`."""
+    with Servers(tenant, cluster, app_key) as made:
+        yield made
+
+
 @pytest.fixture
 def api_proxy(cluster: LocalCluster) -> Iterator[ApiProxy]:
     """A way to the API server that counts, delays and cuts what goes through it."""
@@ -221,12 +252,12 @@ def tenant(kube: KubeClient, namespace: str) -> Tenant:
 def second_look(request: pytest.FixtureRequest) -> Iterator[None]:
     """After every test: a second look at an unchanged world makes no write at all."""
     names = set(request.fixturenames)
-    ours = "tenant" in names and bool(names & {"operator", "private_operator"})
+    ours = "tenant" in names and bool(names & {"operator", "private_operator", "servers_operator"})
     if not ours or request.node.get_closest_marker("restless"):
         yield
         return
     # Asked for here, so that the operators still run and the namespace still exists when this ends.
-    for name in ("tenant", "private_operator", "operator"):
+    for name in ("tenant", "private_operator", "servers_operator", "operator"):
         if name in names:
             request.getfixturevalue(name)
     tenant: Tenant = request.getfixturevalue("tenant")
@@ -272,12 +303,14 @@ def look_for_leaks(kube: KubeClient, leaks: LeakDetector, namespace: str) -> Non
             leaks.look(
                 f"status of {plural} {thing['metadata']['name']} in {namespace}", thing.get("status") or {}
             )
+    for state in _listed(kube, "generatorstates", namespace, GENERATORS_GROUP):
+        leaks.look(f"GeneratorState {state['metadata']['name']} in {namespace}", state)
     for secret in kube.list(path_of("v1", "secrets", namespace=namespace)):
         leaks.look(f"metadata of Secret {secret['metadata']['name']} in {namespace}", secret["metadata"])
 
 
-def _listed(kube: KubeClient, plural: str, namespace: str) -> list[dict[str, Any]]:
+def _listed(kube: KubeClient, plural: str, namespace: str, group: str = GROUP) -> list[dict[str, Any]]:
     try:
-        return list(kube.list(path_of(GROUP, plural, namespace=namespace)))
+        return list(kube.list(path_of(group, plural, namespace=namespace)))
     except KubeError:  # the kinds are not installed in every session
         return []

@@ -79,13 +79,10 @@ def test_later_fields_are_those_that_the_operator_refuses():
     from keyferry.core.sources import check_available
     from keyferry.errors import NotAvailableError
 
-    generator = {"generatorRef": {"kind": "Password", "name": "x"}}
-    key = {"secretKey": "k", "remoteRef": {"key": "k"}}
     spec = {
         "target": {"template": {}, "manifest": {"apiVersion": "v1", "kind": "ConfigMap"}},
         "syncWindows": {"kind": "allow", "windows": [{"schedule": "@daily", "duration": "1h"}]},
-        "data": [{**key, "sourceRef": generator}],
-        "dataFrom": [{"find": {}, "rewrite": [{"merge": {}}]}, {"sourceRef": generator}],
+        "dataFrom": [{"find": {}, "rewrite": [{"merge": {}}, {"transform": {"template": "x"}}]}],
     }
     try:
         check_available(convert(spec, ExternalSecretSpec))

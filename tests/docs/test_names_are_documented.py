@@ -67,7 +67,7 @@ def test_troubleshooting_has_a_part_for_each_reason_that_is_written():
     reasons = {row[0].strip("`") for rows in tables for row in rows}
     parts = {text for level, text in headings(ROOT / "docs/troubleshooting.md") if level == 2}
 
-    assert {"SecretSynced", "Valid"} == reasons - parts
+    assert {"SecretSynced", "ResourceSynced", "Valid"} == reasons - parts
 
 
 def test_reasons_written_are_in_the_tables_and_the_others_are_said_not_to_be():

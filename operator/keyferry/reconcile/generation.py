@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
+import orjson
 
 from keyferry.api import names
 from keyferry.api.external_secret import GeneratorRef
@@ -18,12 +19,14 @@ from keyferry.core.desired import Action, ExistingSecret, plan_write
 from keyferry.core.generated import is_whole, kept_values
 from keyferry.core.rewrite import renamed_keys
 from keyferry.core.sources import Answered, Question
-from keyferry.errors import KeyferryError, SpecError
+from keyferry.core.stores import is_our_class
+from keyferry.errors import KeyferryError, KubeNotFound, SpecError
+from keyferry.kube.status import object_path
 from keyferry.ports import Generator, GeneratorView, ObjectKey
 from keyferry.reconcile import generator_state
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generator_state import entry_key
-from keyferry.reconcile.generators import load_generator
+from keyferry.reconcile.generators import NotOurs, load_generator
 from keyferry.reconcile.generic_target import read_target
 from keyferry.reconcile.work import Work
 from keyferry.secretdata import SecretBytes, SecretData
@@ -145,6 +148,23 @@ class Generation:
                     self._existing = await read_target(self._engine, namespace, name, manifest)
         return self._existing
 
+    async def _check_class(self) -> None:
+        """Make nothing for an object of another class: its store may be newer than what the watch told.
+
+        Raises:
+            NotOurs: it is of another class.
+            KubeError: the API server refuses or cannot be asked.
+        """
+        for key in self._work.record.depends_on[1:]:
+            if key in self._engine.books.stores:
+                continue
+            try:
+                body = orjson.loads(await self._engine.api.request("GET", object_path(key)))
+            except KubeNotFound:
+                continue
+            if not is_our_class(body["spec"].get("controller", ""), self._engine.settings.controller_class):
+                raise NotOurs
+
     async def _check_writable(self) -> None:
         """Make nothing for a target that will not take it.
 
@@ -163,6 +183,7 @@ class Generation:
             raise WholeSecretKept(existing.data)
 
     async def _make(self, generator: Generator, view: GeneratorView, entry: str) -> Mapping[str, SecretBytes]:
+        await self._check_class()
         await self._check_writable()
         generated = await generator.generate(view, self._engine.access)
         if generated.state:

@@ -14,6 +14,7 @@ import msgspec
 
 from keyferry.api import names
 from keyferry.errors import KubeConflict, KubeError, KubeForbidden, KubeInvalid, KubeNotFound
+from keyferry.kube.client import JSON_PATCH
 from keyferry.kube.status import object_path
 from keyferry.kube.watch import ObjectMeta
 from keyferry.ports import ObjectKey
@@ -21,8 +22,6 @@ from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.engine import Engine
 
 log = logging.getLogger(__name__)
-
-JSON_PATCH: Final = "application/json-patch+json"
 
 
 class _Patched(msgspec.Struct):

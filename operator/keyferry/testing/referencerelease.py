@@ -25,6 +25,13 @@ VALIDATED: Final = {
 }
 """The kinds that each of its webhook configurations watches."""
 _LEGACY: Final = "v1beta1"
+_VALUES: Final = """\
+installCRDs: true
+crds:
+  annotations: {}
+webhook:
+  create: true
+"""
 _BRACES: Final = '{{ "{{" }}'
 
 
@@ -128,7 +135,7 @@ def _deployment() -> Object:
 def write_chart(folder: Path, *, stored: str = names.VERSION) -> Path:
     """A chart that installs the same: the definitions among its templates, as the reference's has them.
 
-    Its values that count here: `installCRDs`, `crds.annotations`.
+    Its values that count here: `installCRDs`, `crds.annotations`, `webhook.create`.
 
     Args:
         folder: where; replaced if it exists.
@@ -137,7 +144,7 @@ def write_chart(folder: Path, *, stored: str = names.VERSION) -> Path:
     templates = folder / "templates"
     templates.mkdir(parents=True, exist_ok=True)
     (folder / "Chart.yaml").write_text(f"apiVersion: v2\nname: {RELEASE}\nversion: 2.9.0\n")
-    (folder / "values.yaml").write_text("installCRDs: true\ncrds:\n  annotations: {}\n")
+    (folder / "values.yaml").write_text(_VALUES)
     for number, one in enumerate(definitions(stored=stored)):
         text = yaml.safe_dump(one, sort_keys=False).replace("{{", _BRACES)
         more = "    {{- with .Values.crds.annotations }}\n    {{- toYaml . | nindent 4 }}\n    {{- end }}\n"
@@ -148,6 +155,8 @@ def write_chart(folder: Path, *, stored: str = names.VERSION) -> Path:
         text = f"{before}  annotations:\n    chart: {RELEASE}\n{more}{after}"
         guarded = f"{{{{- if .Values.installCRDs }}}}\n{text}{{{{- end }}}}\n"
         (templates / f"crd-{number:02}.yaml").write_text(guarded, "utf-8")
-    others = yaml.safe_dump_all([*webhooks(), _deployment()], sort_keys=False)
-    (templates / "others.yaml").write_text(others, "utf-8")
+    validating = yaml.safe_dump_all(webhooks(), sort_keys=False)
+    guarded = f"{{{{- if .Values.webhook.create }}}}\n{validating}{{{{- end }}}}\n"
+    (templates / "webhooks.yaml").write_text(guarded, "utf-8")
+    (templates / "deployment.yaml").write_text(yaml.safe_dump(_deployment(), sort_keys=False), "utf-8")
     return folder

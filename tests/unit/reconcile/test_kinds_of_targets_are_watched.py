@@ -188,7 +188,7 @@ async def test_our_own_write_and_objects_of_nobody_wake_nobody(bench, generic, s
 
 @pytest.mark.parametrize(("change", "version"), [("MODIFIED", "8"), ("DELETED", "7")])
 async def test_change_of_a_target_wakes_its_external_secret(
-    bench, generic, server, play, change, version
+    bench, generic, server, play, *, change, version
 ) -> None:
     bench.engine.books.dependents.link(USER, (TARGET,), ())
     generic.note_intact(TARGET, "7")

@@ -181,7 +181,7 @@ async def test_secret_that_is_somebody_elses_is_looked_at_again_at_the_next_refr
 
     await world.look()
 
-    assert world.told()[2].startswith("failed to take ownership of target secret: ")
+    assert world.told()[2].startswith("could not delete secret: ")
     assert 540 <= world.bench.due_in(KEY) <= 600
 
 

@@ -630,7 +630,7 @@ def recorded(bench):
     ids=["unmaintained", "deprecated", "waved-off", "not-waved-off", "maintained"],
 )
 async def test_kind_that_nobody_looks_after_is_told_once(
-    bench, server, play, provider, annotations, told
+    bench, server, play, *, provider, annotations, told
 ) -> None:
     server.otherwise = play.says(200, written())
     bench.engine.providers = {"fake": provider()}
