@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +13,8 @@ from typing import Any, Self
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from keyferry.api import names
+from keyferry.api.generators.kinds import AVAILABLE
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.aws import Administrator, StrictAws
 from keyferry.testing.builders import (
@@ -26,12 +29,20 @@ from keyferry.testing.builders import (
 from keyferry.testing.github import GithubDouble
 from keyferry.testing.gitlab import GitlabDouble
 from keyferry.testing.leaks import canary
-from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.quay import Federation, QuayDouble
 from keyferry.testing.tenant import Tenant, soon
 
 APP, INSTALLATION, ROBOT = "4711", "815", "org+puller"
 PROJECT, OTHER_PROJECT = "shop/web", "shop/api"
+FOR_GENERATORS = {
+    *((names.GENERATORS_GROUP, f"{kind.lower()}s", "get") for kind in (*AVAILABLE, "ClusterGenerator")),
+    *(
+        (names.GENERATORS_GROUP, "generatorstates", verb)
+        for verb in ("get", "list", "watch", "create", "patch", "delete")
+    ),
+    (names.GENERATORS_GROUP, "generatorstates/status", "patch"),
+}
+"""What the role grants for generators alone: group, resource, verb (proven to be used in test_generator_state.py)."""
 VALUE = canary("beside-the-generated")
 REGION = "eu-central-1"
 MAY = ["ecr:GetAuthorizationToken", "ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"]
@@ -247,10 +258,7 @@ def case_of(name: str, servers: Servers, aws: StrictAws, administrator: Administ
             servers.auth(),
             {"username", "token"},
             servers.made,
-            lambda values: (
-                (values["username"], values["token"])
-                == (lambda one: (one.username, one.value))(gitlab.tokens[max(gitlab.tokens)])
-            ),
+            lambda values: _is_deploy_token(values, gitlab),
         )
     if name == "quay":
         return Case(
@@ -300,14 +308,11 @@ def _aws_case(name: str, servers: Servers, aws: StrictAws, administrator: Admini
     )
 
 
-def _is_robot(values: Mapping[str, str], quay: QuayDouble) -> bool:
-    import base64
+def _is_deploy_token(values: Mapping[str, str], gitlab: GitlabDouble) -> bool:
+    made = gitlab.tokens[max(gitlab.tokens)]
+    return (values["username"], values["token"]) == (made.username, made.value)
 
+
+def _is_robot(values: Mapping[str, str], quay: QuayDouble) -> bool:
     robot, _, token = base64.b64decode(values["auth"]).decode().partition(":")
     return robot == ROBOT and quay.is_own(token, ROBOT) and values["registry"] == quay.url.partition("://")[2]
-
-
-def restart(process: OperatorProcess, start: Callable[..., OperatorProcess], *flags: str) -> OperatorProcess:
-    """The operator, ended as a node fails and started again."""
-    process.kill()
-    return start(*flags)

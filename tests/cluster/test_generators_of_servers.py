@@ -232,17 +232,6 @@ def test_address_is_refused_where_the_operator_was_not_told_otherwise(
     assert [] == servers.github.calls
 
 
-def test_namespaced_generator_reaches_no_other_namespace(
-    tenant: Tenant, servers: Servers, servers_operator: OperatorProcess
-) -> None:
-    tenant.create(ours())
-    tenant.create(generator("QuayAccessToken", "gen", **servers.quay_spec(namespace="kube-system")))
-    tenant.create(wants("QuayAccessToken"))
-
-    tenant.wait_failed("app", holding='serviceAccountRef.namespace is "kube-system"')
-    assert [] == servers.quay.calls
-
-
 # ClusterGenerators
 
 

@@ -15,6 +15,7 @@ from keyferry.generators.registry import build_generators as build_local
 from keyferry.ports import GeneratorView, ObjectKey
 from keyferry.providers.outgoing import MAX_BODY_BYTES, TOTAL_S
 from keyferry.providers.registry import ProviderSettings, build_generators, build_providers
+from keyferry.reconcile import generator_state
 
 from .markdown import ROOT, blocks, headings, prose
 
@@ -90,3 +91,7 @@ def test_figures_are_those_of_the_code():
     assert f"at most {MAX_CHARS} characters" in text
     assert f"limited to {MAX_BODY_BYTES >> 20} MiB and\n{TOTAL_S:.0f} s" in text
     assert DEFAULT_SYMBOLS in text.replace("\\|", "|")
+    flat = " ".join(text.split())
+    assert f"is asked {generator_state.PATIENCE} times" in flat
+    assert f"it is tried {generator_state.PATIENCE_WITHOUT_HOPE} times" in flat
+    assert f"so long: {generator_state.PATIENCE_AT_THE_END} times" in flat

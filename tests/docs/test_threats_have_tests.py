@@ -40,6 +40,8 @@ def test_each_boundary_has_a_row():
         "Addresses": "t-resolved",
         "Sharing": "t-identity",
         "Ownership": "t-ownership",
+        "Targets that are no Secret": "t-generic",
+        "What generators made": "t-states",
         "Hostile input": "t-limits",
     }
 

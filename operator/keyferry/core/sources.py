@@ -270,8 +270,9 @@ def assemble(answers: Sequence[Answered], deletion_policy: str) -> Assembled:
         elif isinstance(entry, RemoteSecretNotFound) and deletion_policy != "Retain":
             absent.append(question)
         else:
-            place = f"error processing {question.where}, err: {answered.source}"
-            failures.append(entry.within(place))
+            place = f"error processing {question.where}, err"
+            named = entry.message.startswith(f"{answered.source} ")
+            failures.append(entry.within(place if named else f"{place}: {answered.source}"))
     if failures:
         raise _together(failures)
     return Assembled(SecretData(data), tuple(absent), tuple(missing), tuple(collisions))

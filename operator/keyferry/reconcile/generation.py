@@ -189,7 +189,10 @@ class Generation:
         if generated.state:
             made = generator_state.Made(generator, view, generated.state, entry)
             self._made.append(made)  # before it is noted: what cannot be noted is taken back
-            await generator_state.note(self._engine, self._work, made)
+            try:
+                await generator_state.note(self._engine, self._work, made)
+            except KeyferryError as error:
+                raise error.within("what was made could not be noted in a GeneratorState") from None
         if self._work.status.synced_resource_version and not self._rotate:
             why = "the Secret was gone" if self._existing is None else "its data had been changed"
             self.notes.append(f"new values made by {view.key}: {why}")

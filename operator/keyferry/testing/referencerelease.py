@@ -54,25 +54,26 @@ def definitions(*, stored: str = names.VERSION, webhook: bool = False) -> Object
                 "strategy": "Webhook",
                 "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": {"service": service}},
             }
-    return [*made, _push_secrets()]
+    return [*made, _other_kind("PushSecret", "Namespaced"), _other_kind("ClusterPushSecret", "Cluster")]
 
 
-def _push_secrets() -> Object:
+def _other_kind(kind: str, scope: str) -> Object:
     """A kind of which there is only a definition: nobody else has one of this name."""
     loose = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": loose, "status": loose}}}
     version = {"name": "v1alpha1", "served": True, "storage": True, "schema": schema}
+    plural = f"{kind.lower()}s"
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
-            "name": f"pushsecrets.{names.GROUP}",
+            "name": f"{plural}.{names.GROUP}",
             "labels": {names.LABEL_COMPONENT: names.LABEL_COMPONENT_CONTROLLER},
         },
         "spec": {
             "group": names.GROUP,
-            "names": {"kind": "PushSecret", "plural": "pushsecrets"},
-            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural},
+            "scope": scope,
             "versions": [version | {"subresources": {"status": {}}}],
         },
     }

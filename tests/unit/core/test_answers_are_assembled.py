@@ -188,6 +188,13 @@ def test_failure_names_entry_store_and_cause(answered):
     assert caught.value.__cause__ is cause
 
 
+def test_failure_that_names_its_source_itself_names_it_once(answered):
+    with pytest.raises(AccessDenied) as caught:
+        assemble(answered(AccessDenied(f"{STORE} says no"), data=[_data("a")]), "Retain")
+
+    assert caught.value.message == f"error processing spec.data[0] (key: k), err: {STORE} says no"
+
+
 def test_of_several_failures_the_first_is_told_with_their_number(answered):
     answers = answered(
         "x",
