@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.cluster.servers import Servers
 
 from keyferry.errors import KubeError
-from keyferry.localcluster import LocalCluster, StreamProgress, binaries
+from keyferry.localcluster import LocalCluster, Silent, StreamProgress, binaries
 from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.aws import Administrator, StrictAws
 from keyferry.testing.awstenant import AWSTenant
@@ -51,12 +51,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build before any test's clock runs: the first time takes minutes."""
     wanted = any(item.get_closest_marker("cluster") for item in session.items)
+    with_helm = any("helm" in getattr(item, "fixturenames", ()) for item in session.items)
     if wanted and not session.config.option.collectonly:
         capture = session.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             import sys
 
             binaries.obtain(StreamProgress(sys.stderr))
+            if with_helm:
+                binaries.obtain_helm(StreamProgress(sys.stderr))
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +67,12 @@ def cluster() -> Iterator[LocalCluster]:
     """The control plane that the session's tests share."""
     with LocalCluster.start() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """Helm of the pinned version."""
+    return binaries.obtain_helm(Silent())
 
 
 @pytest.fixture(scope="session")
@@ -182,11 +191,14 @@ def private_operator(
         assert "a bug in Keyferry" not in process.log
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def servers_operator(
     operator_kubeconfig: Path, aws: StrictAws, leaks: LeakDetector, running: list[OperatorProcess]
 ) -> Iterator[OperatorProcess]:
-    """The operator of class `servers`, for generators whose servers are on this machine."""
+    """The operator of class `servers`, for generators whose servers are on this machine.
+
+    Only while a module uses it: objects that name no class are everybody's.
+    """
     flags = ["--allow-address=127.0.0.1", "--generator-gc-grace-period=2s", "--loglevel=debug"]
     process = OperatorProcess(operator_kubeconfig, aws.environment, ["--controller-class=servers", *flags])
     with process.start():

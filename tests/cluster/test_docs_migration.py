@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 from tests.docs.markdown import ROOT, blocks, spans
 
 from keyferry.api import names
-from keyferry.localcluster import LocalCluster, StreamProgress, binaries
+from keyferry.localcluster import LocalCluster
 from keyferry.testing.builders import (
     Object,
     cluster_external_secret,
@@ -114,6 +113,11 @@ class Walk:
         for name in SECRETS:
             finalizers = {"finalizers": [HOLD]} if name == "held" else {}
             reference.sync(external_secret(name, entry("v", "db"), metadata=finalizers), DATA)
+        # Nobody writes this one, so that it stays stored as it was.
+        self.tenant.create(
+            store({"db": VALUE}, name="other", controller="other"),
+            external_secret("untouched", entry("v", "db"), store="other"),
+        )
         one = external_secret("x", entry("v", "db"), store=cluster_store("everybody"))
         tenants = [Tenant(self.kube, name) for name in FANNED]
         reference.spread(cluster_external_secret("fanned", one, namespaceSelectors=[shared]), DATA, *tenants)
@@ -137,23 +141,11 @@ class Walk:
         return {one["metadata"]["name"] for one in self.kube.list(DEFINITIONS)}
 
 
-@pytest.fixture(scope="session")
-def helm() -> Path:
-    """Helm of the pinned version; built where it is not there."""
-    return binaries.obtain_helm(StreamProgress(sys.stderr))
-
-
-@pytest.fixture(scope="module")
-def start_walk(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Walk]]:
-    clusters: list[LocalCluster] = []
-
-    def start() -> Walk:
-        clusters.append(LocalCluster.start())
-        return Walk(clusters[-1], tmp_path_factory.mktemp("walk"), helm)
-
-    yield start
-    for cluster in clusters:
-        cluster.stop()
+@pytest.fixture
+def walk(helm: Path, tmp_path: Path) -> Iterator[Walk]:
+    """On a control plane of the test's own."""
+    with LocalCluster.start() as cluster:
+        yield Walk(cluster, tmp_path, helm)
 
 
 # -- the walk
@@ -181,9 +173,14 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(start_walk: Callable[[], Walk], leaks: LeakDetector) -> Seen:
+def seen(helm: Path, tmp_path_factory: pytest.TempPathFactory, leaks: LeakDetector) -> Seen:
     """From an old release to Keyferry, with the old one uninstalled, the old version forgotten, and back."""
-    walk = start_walk()
+    with LocalCluster.start() as cluster:
+        return follow_all(Walk(cluster, tmp_path_factory.mktemp("walk"), helm), leaks)
+
+
+def follow_all(walk: Walk, leaks: LeakDetector) -> Seen:
+    """Take every step, and note what is seen on the way."""
     kube, tenant = walk.kube, walk.tenant
     walk.install(stored=names.LEGACY_VERSION, **{"webhook.create": "false"})
     walk.leave_objects()
@@ -306,7 +303,7 @@ def test_uninstall_keeps_definitions_and_objects(seen: Seen) -> None:
 def test_old_version_is_forgotten_and_every_object_still_read(seen: Seen) -> None:
     """With the version gone from the definition, an object still stored in it could not be."""
     assert seen.walk.said["stored"] == '["v1beta1","v1"]'
-    assert seen.read == ["fanned", "held", "right"]
+    assert seen.read == ["fanned", "held", "right", "untouched"]
 
 
 def test_old_operator_that_comes_back_has_nothing_to_write(seen: Seen) -> None:
@@ -321,9 +318,8 @@ def test_new_release_adopts_the_definitions(seen: Seen) -> None:
 # -- without the commands
 
 
-def test_uninstall_without_the_first_step_loses_all(start_walk: Callable[[], Walk]) -> None:
+def test_uninstall_without_the_first_step_loses_all(walk: Walk) -> None:
     """Also with the annotation on the definitions alone."""
-    walk = start_walk()
     walk.install(stored=names.VERSION, **{"webhook.create": "false"})
     walk.leave_objects()
     walk.run("kubectl annotate crd --all helm.sh/resource-policy=keep")
@@ -341,8 +337,7 @@ def test_uninstall_without_the_first_step_loses_all(start_walk: Callable[[], Wal
     walk.tenant.wait_gone("Secret", "right")
 
 
-def test_release_that_helm_has_forgotten_deletes_nothing(start_walk: Callable[[], Walk]) -> None:
-    walk = start_walk()
+def test_release_that_helm_has_forgotten_deletes_nothing(walk: Walk) -> None:
     walk.install(stored=names.VERSION, **{"webhook.create": "false"})
     before = walk.definitions()
     walk.follow("forget")
@@ -352,8 +347,7 @@ def test_release_that_helm_has_forgotten_deletes_nothing(start_walk: Callable[[]
     assert walk.definitions() == before
 
 
-def test_upgrade_brings_the_webhooks_back_before_the_uninstallation(start_walk: Callable[[], Walk]) -> None:
-    walk = start_walk()
+def test_upgrade_brings_the_webhooks_back_before_the_uninstallation(walk: Walk) -> None:
     walk.install(stored=names.VERSION, **{"webhook.create": "true"})
     walk.follow("keep")
     walk.follow("stop")
@@ -369,7 +363,7 @@ def test_upgrade_brings_the_webhooks_back_before_the_uninstallation(start_walk: 
 
 
 @pytest.fixture
-def shared(cluster: LocalCluster, tmp_path: Path, helm: Path) -> Walk:
+def shared(cluster: LocalCluster, installed: None, tmp_path: Path, helm: Path) -> Walk:
     return Walk(cluster, tmp_path, helm)
 
 

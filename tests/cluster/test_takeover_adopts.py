@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from keyferry.api import names
+from keyferry.errors import KubeError
 from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.builders import Object, encoded, entry, external_secret, secret, store
 from keyferry.testing.kubeclient import path_of
 from keyferry.testing.leaks import canary
 from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.reference import Reference, field_manager
+from keyferry.testing.referencerelease import webhooks
 from keyferry.testing.tenant import Tenant, soon
 
 VALUE, OLD, FOREIGN = canary("adopted"), canary("adopted old"), canary("adopted foreign")
@@ -240,6 +242,47 @@ def test_namespace_whose_deletion_hangs_ends(
     private_operator()
 
     tenant.wait_gone("ExternalSecret", "app")
+
+
+# -- its webhooks
+
+
+def test_webhooks_that_nobody_answers_hold_finalizers_alone(
+    tenant: Tenant, private_operator: StartOperator, reference: Reference
+) -> None:
+    """Secrets and statuses are written all the same, and the log says what is in the way."""
+    reference.sync(app(), DATA)
+    tenant.set_data("app", {"v": FOREIGN})
+    path = path_of("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
+    here = {"matchLabels": {"kubernetes.io/metadata.name": tenant.namespace}}
+    made = next(one for one in webhooks() if one["metadata"]["name"] == "externalsecret-validate")
+    made["metadata"]["name"] = tenant.namespace
+    for one in made["webhooks"]:
+        one["namespaceSelector"] = here
+    tenant.kube.post(path, made)
+    try:
+        soon(lambda: refused(tenant))
+        operator = private_operator()
+        tenant.wait_values("app", DATA)
+        soon(lambda: "the reference operator's finalizer stays for now: " in operator.log)
+        held = finalizers(tenant, "app")
+    finally:
+        tenant.kube.delete(f"{path}/{tenant.namespace}")
+    soon(lambda: not refused(tenant))
+    operator.look_again()
+
+    assert held == [names.FINALIZER_EXTERNAL_SECRET]
+    soon(lambda: not finalizers(tenant, "app"))
+
+
+def refused(tenant: Tenant) -> bool:
+    """Whether changes are refused."""
+    path = tenant.path("ExternalSecret", "app")
+    try:
+        tenant.kube.patch(path, {"metadata": {"labels": {"team": "a"}}}, dryRun="All")
+    except KubeError:
+        return True
+    return False
 
 
 # -- both alive

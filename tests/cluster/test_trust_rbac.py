@@ -12,6 +12,7 @@ import yaml
 from tests.cluster.fan import FOR_FAN_OUT
 from tests.cluster.servers import FOR_GENERATORS
 
+from keyferry.api import names
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.awstenant import AWSTenant
@@ -132,7 +133,12 @@ def test_each_verb_of_the_role_is_used(app: AWSTenant, watched: Callable, shared
         app.store(name="by-keys", controller="private", auth=app.key_auth()),
         store({"gone": "soon"}, name="leaving", controller="private"),
         external_secret("db", entry("v", app.key("db")), refreshInterval="1s"),
-        external_secret("by-keys", entry("v", app.key("db")), store="by-keys"),
+        external_secret(  # with what the established operator left, which is taken off
+            "by-keys",
+            entry("v", app.key("db")),
+            store="by-keys",
+            metadata={"finalizers": [names.FINALIZER_EXTERNAL_SECRET]},
+        ),
         external_secret("leaving", entry("v", "gone"), store="leaving", target={"deletionPolicy": "Delete"}),
         external_secret("early", entry("v", "x"), store="not-there-yet"),
         external_secret(

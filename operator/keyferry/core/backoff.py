@@ -25,6 +25,8 @@ PATIENCE: Final = 10
 """Failures in a row after which refreshInterval is the least pause."""
 DEFAULT_INTERVAL_S: Final = 3600.0
 JITTER: Final = 0.1
+LEAST_INTERVAL_S: Final = 0.25
+"""A shorter refreshInterval counts as this."""
 
 
 def retry_delay(error: KeyferryError, failures: int, interval_s: float, spread: float) -> float | None:
@@ -57,9 +59,9 @@ def status_delay(tries: int, spread: float) -> float:
 def refresh_delay(interval_s: float, spread: float) -> float:
     """Seconds until the next periodic refresh: the interval less up to a tenth.
 
-    So nothing aligns, and nothing is late.
+    So nothing aligns, and nothing is late; but for an interval that would make one object a hot loop.
     """
-    return interval_s * (1 - JITTER * spread)
+    return max(interval_s, LEAST_INTERVAL_S) * (1 - JITTER * spread)
 
 
 def restart_spread_s(interval_s: float) -> float:

@@ -12,12 +12,14 @@ from typing import Final, NoReturn
 
 from keyferry.api.external_secret import Rewrite, RewriteMerge, RewriteRegexp
 from keyferry.core.gotext import go_json, go_number, go_object, unquoted
-from keyferry.core.patterns import Pattern, Work
+from keyferry.core.patterns import MAX_WORK, Pattern, Work
 from keyferry.core.select import select_members
 from keyferry.errors import KeyferryError, NotAvailableError, RenderError, SpecError
 from keyferry.secretdata import SecretBytes
 
 _MAX_SHOWN: Final = 80
+_WORK_TO_TELL: Final = MAX_WORK // 10
+"""Less than rewriting may take: it is done on the event loop, and generators have few keys."""
 _MAX_CONFLICTS_TOLD: Final = 3
 
 
@@ -60,13 +62,14 @@ def rewrite(values: Mapping[str, SecretBytes], steps: Sequence[Rewrite]) -> Rewr
 
 
 def renamed_keys(keys: Sequence[str], steps: Sequence[Rewrite]) -> tuple[str, ...] | None:
-    """The keys that the steps make of these, sorted; None where that depends on values, or is not known.
+    """The keys that the steps make of these and that a Secret gets, sorted; without those that become empty.
+
+    None where that depends on values, or takes too much work to tell.
 
     Raises:
         SpecError: a pattern is none.
-        RenderError: renaming takes too much work.
     """
-    work = Work()
+    work = Work(_WORK_TO_TELL)
     current: Iterable[str] = keys
     for index, step in enumerate(steps):
         if step.merge is not None:
@@ -74,11 +77,13 @@ def renamed_keys(keys: Sequence[str], steps: Sequence[Rewrite]) -> tuple[str, ..
         if step.regexp is not None:
             try:
                 current = _renamed(current, step.regexp, work).values()
+            except RenderError:
+                return None
             except KeyferryError as error:
                 raise error.within(f"rewrite[{index}]") from None
         elif step.transform is not None:
             return None
-    return tuple(sorted(set(current)))
+    return tuple(sorted(set(current) - {""}))
 
 
 def _refuse_transform() -> NoReturn:

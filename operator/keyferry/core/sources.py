@@ -107,13 +107,7 @@ def check_available(spec: ExternalSecretSpec) -> None:
     Raises:
         NotAvailableError: at least one such field is set.
     """
-    found = [
-        field
-        for field, value in (
-            ("spec.target.template", spec.target.template),
-        )
-        if value is not None
-    ]
+    found = [field for field, value in (("spec.target.template", spec.target.template),) if value is not None]
     for index, source in enumerate(spec.data_from):
         found.extend(
             f"spec.dataFrom[{index}].rewrite[{step}].transform"
@@ -238,11 +232,19 @@ def is_heavy(answers: Sequence[Answered]) -> bool:
         if isinstance(value, SecretBytes):
             remote = question.remote
             costly = remote is not None and not _COSTLY.isdisjoint(remote.property)
-            total += len(value) * (_COSTLY_FACTOR if costly or question.rewrite else 1)
+            total += len(value) * (_COSTLY_FACTOR if costly else 1) * _growth(question.rewrite)
         elif not isinstance(value, KeyferryError):
             size = sum(len(key) + len(one) for key, one in value.items())
-            total += size * (_COSTLY_FACTOR if question.rewrite else 1)
+            total += size * _growth(question.rewrite)
     return total > HEAVY_BYTES
+
+
+def _growth(steps: Sequence[Rewrite]) -> int:
+    """How many times over a rewrite may look at a text: each step at what the one before made longer."""
+    factor = 1
+    for step in steps:
+        factor *= _COSTLY_FACTOR + (len(step.regexp.target) if step.regexp is not None else 0)
+    return factor
 
 
 def assemble(answers: Sequence[Answered], deletion_policy: str) -> Assembled:

@@ -105,7 +105,7 @@ def told_of_resource(outcome: Outcome) -> Outcome:
 
 def missing_text(missing: Sequence[str]) -> str:
     """What a message says of optional entries that were left out; empty where there are none."""
-    return f"; optional keys without a value: {'; '.join(missing)}" if missing else ""
+    return one_line(f"; optional keys without a value: {'; '.join(missing)}") if missing else ""
 
 
 def event_text(error: KeyferryError) -> str:

@@ -6,6 +6,7 @@ bytes they are decoded from, because decoded ones cost ten times the memory.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import orjson
 from keyferry.api import names
 from keyferry.api.cluster_external_secret import ClusterExternalSecretSpec, ClusterExternalSecretStatus
 from keyferry.api.external_secret import ExternalSecretStatus
-from keyferry.api.model import decode
+from keyferry.api.model import convert, decode
 from keyferry.api.secret_store import SecretStoreSpec, SecretStoreStatus
 from keyferry.core.fanout import Selection, load
 from keyferry.core.hashing import synced_resource_version
@@ -32,7 +33,11 @@ _METADATA: Final = msgspec.msgpack.Decoder(tuple[dict[str, str], dict[str, str]]
 
 def _packed_json(value: object) -> bytes:
     """A part of a body as JSON, to be kept."""
-    return _exact(orjson.dumps(value or {}))
+    try:
+        encoded = orjson.dumps(value or {})
+    except TypeError:  # an integer beyond 64 bits, in an object older than the schema
+        encoded = json.dumps(value).encode()
+    return _exact(encoded)
 
 
 def _exact(encoded: bytes) -> bytes:
@@ -427,7 +432,8 @@ class Books:
         spec = body.get("spec") or {}
         view, problem = None, ""
         try:
-            view = StoreView.of(key, decode(orjson.dumps(spec), SecretStoreSpec))
+            # Not by way of JSON: a block without a schema may hold numbers that orjson does not write.
+            view = StoreView.of(key, convert(spec, SecretStoreSpec))
         except (msgspec.DecodeError, KeyferryError) as error:
             problem = str(error)
         self.stores[key] = StoreRecord(

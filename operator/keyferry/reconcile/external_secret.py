@@ -36,6 +36,7 @@ from keyferry.errors import (
     InternalError,
     KeyferryError,
     KubeConflict,
+    KubeUnavailable,
     OwnershipError,
     SpecError,
     TimedOut,
@@ -54,7 +55,7 @@ from keyferry.reconcile.finish import (
     write_behind,
     write_pending,
 )
-from keyferry.reconcile.generation import NoTarget, settle
+from keyferry.reconcile.generation import Generation, NoTarget, settle
 from keyferry.reconcile.generators import NotOurs
 from keyferry.reconcile.generic_target import apply_plan, read_target
 from keyferry.reconcile.queue import Claim, Lane
@@ -75,6 +76,10 @@ log = logging.getLogger(__name__)
 
 UNSETTLED_RETRY_S: Final = 15.0
 """A store's validation wakes its dependents; this is for the case that it never ends."""
+LOOK_AFTER_S: Final = 5.0
+"""So long the target is asked for after a write that nobody answered."""
+COLLISIONS_TOLD: Final = 20
+"""So many keys that got lost have an event each; a rewrite may map thousands to one."""
 CONFLICTS_TOLD: Final = 3
 """So many conflicts in a row are no coincidence any more: something answers so each time."""
 
@@ -226,8 +231,9 @@ def _too_late(engine: Engine, work: Work, late: TimeoutError) -> Outcome:
 async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     started, state = engine.clock.now(), _refresh_state(work)
     due = refresh_due(state, started)
-    if work.record.asked:
-        work.record.asked, due = False, asked_due(due)
+    asked, work.record.asked = work.record.asked, False
+    if asked:
+        due = asked_due(due)
     with _step(summarize.FAILED_UPDATE):
         check = await check_target(engine, work.owner, work.target, work.record, work.status)
     if check.state is not TargetState.VALID and work.status.synced_resource_version:
@@ -247,12 +253,16 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
         return None
     work.record.sync_calls += 1
     log.debug("sync: %s, target %s", due.why, check.state.value)
-    with _step(summarize.FAILED_FETCH):
-        try:
+    try:
+        with _step(summarize.FAILED_FETCH):
             resolved = await resolve(engine, work, claim, rotate=rotation_due(state, started))
-        except NoTarget:
-            return _done(c.SECRET_MISSING, summarize.MESSAGE_MISSING, started, work.current)
-    return await _write(engine, work, resolved, started)
+        return await _write(engine, work, resolved, started)
+    except NoTarget:
+        return _done(c.SECRET_MISSING, summarize.MESSAGE_MISSING, started, work.current)
+    except BaseException:
+        # Or the next try would find nothing to do, and tell that all is well.
+        work.record.asked = work.record.asked or asked
+        raise
 
 
 def _refresh_state(work: Work) -> RefreshState:
@@ -315,21 +325,48 @@ async def _write(engine: Engine, work: Work, resolved: Resolved, started: dateti
     Raises:
         _StepError: it could not be done.
     """
-    generation = resolved.generation
+    refreshed_at = _refreshed_at(work, resolved, started)
     try:
-        outcome = await _write_target(
-            engine, work, resolved.assembled, _refreshed_at(work, resolved, started)
-        )
-    except BaseException:
-        if generation is not None:
-            await generation.undo()
+        outcome = await _write_target(engine, work, resolved.assembled, refreshed_at)
+    except BaseException as error:
+        if resolved.generation is not None:
+            written = False if _was_refused(error) else await _is_written(engine, work, resolved.assembled)
+            if written:
+                _hold(engine, work, resolved.generation, refreshed_at)
+            elif written is not None:
+                await resolved.generation.undo()
         raise
+    _hold(engine, work, resolved.generation, refreshed_at)
+    if outcome.binding is not None and work.target.creation_policy == "Owner":
+        await _remove_former(engine, work)
+    return outcome
+
+
+def _was_refused(error: BaseException) -> bool:
+    """Whether a failure says that nothing was written. No answer says nothing: the write may have been carried out."""
+    return isinstance(error, _StepError) and not isinstance(error.error, KubeUnavailable)
+
+
+async def _is_written(engine: Engine, work: Work, assembled: Assembled) -> bool | None:
+    """Whether the target holds the data after a write without an answer; None where that cannot be told."""
+    target = work.target
+    try:
+        async with asyncio.timeout(LOOK_AFTER_S):
+            found = await read_target(engine, work.key.namespace, target.name, target.manifest)
+    except (KeyferryError, TimeoutError):
+        return None
+    return found is not None and all(found.data.get(key) == value for key, value in assembled.data.items())
+
+
+def _hold(engine: Engine, work: Work, generation: Generation | None, refreshed_at: datetime) -> None:
+    """The target holds the data: what was made for it is in use, even if something else fails from here on."""
     if generation is not None:
+        # Not only in the status, which a failure leaves as it is: each retry would make new values.
+        work.record.refreshed_at = refreshed_at.timestamp()
         for note in generation.notes:
             record_event(engine, work.key, work.record, c.EVENT_GENERATED, note)
             log.info("%s", note)
     settle(engine, work, generation)
-    return outcome
 
 
 def _refreshed_at(work: Work, resolved: Resolved, started: datetime) -> datetime:
@@ -359,23 +396,28 @@ async def _write_target(engine: Engine, work: Work, assembled: Assembled, starte
         if plan.action is Action.WAIT:
             return _done(c.SECRET_MISSING, summarize.MESSAGE_MISSING + missing, started, synced)
         _tell_written(engine, work, plan)
-    if work.target.creation_policy == "Owner":
-        with _step(summarize.FAILED_ORPHANED):
-            for name in await delete_renamed(engine, work.owner, work.target, edited=before != synced):
-                _tell(engine, work, c.EVENT_DELETED, summarize.MESSAGE_ORPHANED)
-                log.info('deleted the former target "%s"', name)
     return _done(c.SECRET_SYNCED, message, started, synced, binding=work.target.name)
+
+
+async def _remove_former(engine: Engine, work: Work) -> None:
+    """Delete what the object wrote under another target name."""
+    edited = work.status.synced_resource_version != work.current
+    with _step(summarize.FAILED_ORPHANED):
+        for name in await delete_renamed(engine, work.owner, work.target, edited=edited):
+            _tell(engine, work, c.EVENT_DELETED, summarize.MESSAGE_ORPHANED)
+            log.info('deleted the former target "%s"', name)
 
 
 def _tell_notes(engine: Engine, work: Work, assembled: Assembled) -> None:
     """An event for what is new since the last sync: a remote secret that became absent, a key that got lost."""
     before, record = work.record.noted, work.record
     absent = [f"secret does not exist at provider using {question.event}" for question in assembled.absent]
-    record.noted = (*absent, *assembled.collisions)
+    collisions = assembled.collisions[:COLLISIONS_TOLD]
+    record.noted = (*absent, *collisions)
     for note in absent:
         if note not in before:
             record_event(engine, work.key, record, c.EVENT_MISSING_PROVIDER_SECRET, note)
-    for note in assembled.collisions:
+    for note in collisions:
         if note not in before:
             record_event(engine, work.key, record, c.EVENT_KEY_COLLISION, note)
 

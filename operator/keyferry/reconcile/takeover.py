@@ -49,7 +49,9 @@ async def release(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) 
         log.warning("the reference operator's finalizer stays: %s", error)
         return
     except KubeError as error:
-        log.debug("the reference operator's finalizer stays for now: %s", error)
+        # A webhook that nobody answers stays until somebody removes it; all else passes.
+        level = logging.WARNING if "webhook" in error.message else logging.DEBUG
+        log.log(level, "the reference operator's finalizer stays for now: %s", error)
         return
     record.finalizer = -1
     if not record.deleting:

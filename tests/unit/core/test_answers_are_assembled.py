@@ -275,6 +275,7 @@ def test_failures_and_nothing_are_light(answered):
 FIND = {"find": {"name": {"regexp": "."}}}
 UUID = {"sourceRef": {"generatorRef": {"kind": "UUID", "name": "u"}}}
 UPPER = {"regexp": {"source": "^db/(.*)$", "target": "DB_$1"}}
+UPPER_COSTS = 16 + len("DB_$1")
 
 
 def test_what_a_search_found_is_converted_and_decoded(answered):
@@ -381,9 +382,17 @@ def test_several_failures_are_each_in_the_details(answered):
 
 @pytest.mark.parametrize(
     ("size", "rewrite", "heavy"),
-    [(HEAVY_BYTES, [], False), (HEAVY_BYTES // 16 + 1, [UPPER], True), (HEAVY_BYTES // 16, [UPPER], False)],
+    [
+        (HEAVY_BYTES, [], False),
+        (HEAVY_BYTES // UPPER_COSTS + 1, [UPPER], True),
+        (HEAVY_BYTES // UPPER_COSTS, [UPPER], False),
+        (HEAVY_BYTES // UPPER_COSTS**2 + 1, [UPPER, UPPER], True),
+        (HEAVY_BYTES // UPPER_COSTS**2, [UPPER, UPPER], False),
+        (HEAVY_BYTES // 16, [{"merge": {}}], False),
+    ],
 )
 def test_rewriting_many_keys_is_heavy(answered, size, rewrite, heavy):
+    """Each step may make longer what the next one looks at."""
     answers = answered({"a": b"x" * (size - 1)}, dataFrom=[FIND | {"rewrite": rewrite}])
 
     assert is_heavy(answers) is heavy

@@ -62,14 +62,14 @@ from keyferry.secretdata import SecretBytes, SecretData
 
 NOW = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-thorough = settings(max_examples=200, suppress_health_check=list(HealthCheck))
+thorough = settings(max_examples=80, suppress_health_check=list(HealthCheck))
 
 # -- models
 
 
 @pytest.mark.parametrize("kind", [one.kind for one in KINDS])
 @given(data=st.data())
-@settings(thorough, max_examples=60)
+@settings(thorough, max_examples=25)
 def test_every_accepted_spec_is_decoded_or_refused_by_name(kind, data):
     model = next(one.spec for one in KINDS if one.kind == kind)
     spec = data.draw(specs(kind, nulls=True))
@@ -85,7 +85,7 @@ def test_every_accepted_spec_is_decoded_or_refused_by_name(kind, data):
 
 @pytest.mark.parametrize("model", [ExternalSecretSpec, SecretStoreSpec])
 @given(anything())
-@settings(thorough, max_examples=60)
+@settings(thorough, max_examples=25)
 def test_anything_at_all_is_decoded_or_refused(model, value):
     try:
         decode(json.dumps(value), model)
@@ -215,7 +215,7 @@ def test_store_is_taken_or_refused(kind, data):
 
 @pytest.mark.parametrize("kind", [one.kind for one in GENERATORS])
 @given(data=st.data())
-@settings(thorough, max_examples=40)
+@settings(thorough, max_examples=15)
 def test_generators_references_are_taken_or_refused(kind, data):
     model = next(one.spec for one in GENERATORS if one.kind == kind)
     try:
@@ -273,7 +273,7 @@ WINDOWS = st.builds(
 
 
 @given(WINDOWS, MOMENTS)
-@settings(thorough, max_examples=400)
+@settings(thorough, max_examples=150)
 def test_window_opens_or_is_refused(spec, now):
     parsed: list[Windows] = []
     _refusing(lambda: parsed.append(parse_windows(spec)))

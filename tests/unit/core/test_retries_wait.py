@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyferry.core.backoff import (
+    LEAST_INTERVAL_S,
     PATIENCE,
     refresh_delay,
     restart_spread_s,
@@ -119,9 +120,14 @@ def test_status_that_is_not_taken_is_tried_ever_more_rarely_up_to_a_minute():
     assert status_delay(7, 1.0) == 54
 
 
-@given(st.floats(0, 1e6), SPREADS)
+@given(st.floats(LEAST_INTERVAL_S, 1e6), SPREADS)
 def test_refresh_is_never_late_and_never_more_than_a_tenth_early(interval_s, spread):
     assert interval_s * 0.9 - 1e-9 <= refresh_delay(interval_s, spread) <= interval_s
+
+
+@given(st.floats(-1.0, LEAST_INTERVAL_S), SPREADS)
+def test_interval_that_would_make_a_hot_loop_is_stretched(interval_s, spread):
+    assert refresh_delay(interval_s, spread) >= 0.9 * LEAST_INTERVAL_S - 1e-9
 
 
 @pytest.mark.parametrize(
