@@ -9,6 +9,7 @@ import msgspec
 import orjson
 
 from keyferry.api import names
+from keyferry.api.external_secret import GeneratorRef
 from keyferry.api.model import convert
 from keyferry.core.stores import check_references, is_our_class
 from keyferry.errors import KubeNotFound, NotAvailableError, NotReadyError, SpecError
@@ -22,6 +23,12 @@ _INNER: Final = "Spec"
 
 class NotOurs(Exception):
     """A generator is of another controller class: its ExternalSecret is left alone."""
+
+
+def generator_key(ref: GeneratorRef, namespace: str) -> ObjectKey:
+    """The generator that a reference in a namespace means."""
+    cluster = ref.kind == names.CLUSTER_GENERATOR
+    return ObjectKey(ref.kind, "" if cluster else namespace, ref.name)
 
 
 def generator_path(key: ObjectKey) -> str:

@@ -29,6 +29,7 @@ from keyferry.planner.health import Deferred
 from keyferry.ports import ObjectKey, Read, RemoteValue
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generation import Generation, WholeSecretKept
+from keyferry.reconcile.generators import generator_key, load_generator
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.stores import StoreUse, store_key, use_store
 from keyferry.reconcile.work import Work
@@ -64,6 +65,7 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool) -> 
         NoTarget: nothing was made, for there is nothing to write into.
     """
     asked = questions(work.spec, optional_keys(work.owner.annotations))
+    await _check_generators(engine, work, asked)
     uses: dict[ObjectKey, StoreUse] = {}
     reads = [question for question in asked if question.generator is None]
     for question in reads:
@@ -82,6 +84,30 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool) -> 
     if len(reads) == len(asked):
         return Resolved(assembled)
     return await _with_generated(engine, work, asked, answers, rotate=rotate)
+
+
+async def _check_generators(engine: Engine, work: Work, asked: Sequence[Question]) -> None:
+    """Check that all generators are there, before stores are asked and others of them make values in vain.
+
+    One alone finds out by itself.
+
+    Raises:
+        KeyferryError: the first that cannot be used.
+        NotOurs: one is of another controller class.
+    """
+    if len(asked) == 1 or work.target.creation_policy == "None":
+        return
+    failed: list[Answered] = []
+    for question in asked:
+        if question.generator is None:
+            continue
+        key = generator_key(question.generator, work.key.namespace)
+        try:
+            await load_generator(engine, key, work.key.namespace)
+        except KeyferryError as error:
+            failed.append(Answered(question, str(key), error))
+    if failed:
+        assemble(failed, work.target.deletion_policy)
 
 
 async def _with_generated(

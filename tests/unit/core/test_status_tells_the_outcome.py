@@ -34,7 +34,7 @@ from keyferry.core.summarize import (
     store_valid,
     timestamp,
 )
-from keyferry.errors import AccessDenied
+from keyferry.errors import MAX_MESSAGE_CHARS, AccessDenied
 
 NOW = datetime(2025, 6, 1, 12, 0, 30, 999_999, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=7)
@@ -359,6 +359,14 @@ def test_cause_of_a_failure_travels_with_the_outcome():
 def test_optional_entries_that_are_missing_are_named():
     assert missing_text(()) == ""
     assert missing_text(("a: gone", "b: gone")) == "; optional keys without a value: a: gone; b: gone"
+
+
+def test_message_about_many_optional_keys_stays_readable():
+    """The API takes 32 KiB; a thousand entries would be more."""
+    text = missing_text([f"spec.data[{number}] (key: k): there is none" for number in range(1000)])
+
+    assert text.startswith("; optional keys without a value: spec.data[0] (key: k): there is none; spec.data[1]")
+    assert len(text) == MAX_MESSAGE_CHARS
 
 
 def test_event_about_several_entries_names_each():

@@ -9,10 +9,10 @@ import pytest
 
 from keyferry.ports import ObjectKey
 from keyferry.providers.fake import FakeClient, FakeProvider
-from keyferry.reconcile.external_secret import reconcile_external_secret
+from keyferry.reconcile.external_secret import COLLISIONS_TOLD, reconcile_external_secret
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.testing import builders
-from keyferry.testing.builders import entry, external_secret
+from keyferry.testing.builders import entry, external_secret, find, renamed
 from keyferry.testing.leaks import canary
 
 KEY = ObjectKey("ExternalSecret", "team-0", "app")
@@ -41,12 +41,17 @@ class World:
             return await self._event(request)
         return await self.status(request)
 
-    def put(self, made) -> None:
-        """The watch tells of the ExternalSecret; its store is ready."""
-        store = builders.store({"db": ONE})
+    def put_store(self, data) -> None:
+        """There is a store, and it is ready."""
+        store = builders.store(data)
         store["metadata"] |= {"namespace": "team-0", "uid": "s-0", "resourceVersion": "3", "generation": 1}
         self.engine.books.note_store(STORE, store)
         self.engine.books.stores[STORE].ready = True
+
+    def put(self, made) -> None:
+        """The watch tells of the ExternalSecret, and of its store if there is none yet."""
+        if STORE not in self.engine.books.stores:
+            self.put_store({"db": ONE})
         made["metadata"] |= {"namespace": "team-0", "uid": "u-1", "resourceVersion": "5", "generation": 1}
         self.engine.books.note_external_secret(KEY, made)
 
@@ -113,6 +118,35 @@ async def test_new_object_is_synced_by_three_requests_and_no_read_of_the_cluster
 
     assert SYNCED == world.told()
     assert ["secrets", "status", "events"] == [seen.path.rpartition("/")[2] for seen in world.server.seen]
+
+
+async def test_refresh_that_was_asked_for_and_failed_is_tried_again(world) -> None:
+    """The next try must not find that nothing is due, and tell that all is well."""
+    world.put(app(refreshInterval="1h"))
+    await world.look()
+    world.engine.queue.unschedule(KEY)
+    world.engine.books.stores[STORE].ready = False
+    world.record.asked = True
+    await world.look(Lane.PERIODIC)
+    failed = world.told()
+    await world.look(Lane.RETRY)
+    assert world.told() == failed != SYNCED
+    world.engine.books.stores[STORE].ready = True
+    calls = world.record.sync_calls
+    await world.look(Lane.RETRY)
+
+    assert world.told() == SYNCED
+    assert world.record.sync_calls == calls + 1
+    assert not world.record.asked
+
+
+async def test_few_of_thousands_of_lost_keys_are_told(world) -> None:
+    """Each would be an event, and kept in memory to tell it once."""
+    world.put_store({f"db-{number}": ONE for number in range(1000)})
+    world.put(external_secret("app", find(".", rewrite=[renamed(".+", "db")])))
+    await world.look()
+
+    assert len(world.record.noted) == COLLISIONS_TOLD == len(world.sent("POST", "/events")) - 1
 
 
 # Conflicts over the target
