@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Test processes at once; each has a control plane of its own (about 1 GiB).
+JOBS ?= 2
 
 .PHONY: help demo test check bench venv lock generate format unit coverage cluster clean
 .DEFAULT_GOAL := help
@@ -18,7 +20,7 @@ test: check ## Checks, then all tests (builds the control plane once, about 6 mi
 	@$(BIN)/python -m keyferry cluster build
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory coverage
-	@$(BIN)/python -m pytest --ignore=tests/unit/core
+	@$(BIN)/python -m pytest --ignore=tests/unit/core --numprocesses=$(JOBS) --dist=loadfile
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

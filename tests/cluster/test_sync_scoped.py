@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.cluster.servers import Servers, deploy_tokens
 
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.apiproxy import ApiProxy
@@ -122,6 +123,34 @@ def test_operator_of_one_namespace_needs_no_cluster_role_without_cluster_stores(
     tenant.create(store({"db": ONE}, controller="private"), external_secret("app", entry("v", "db")))
     operator = private_operator("--enable-cluster-store-reconciler=false", kubeconfig=kubeconfig)
     tenant.wait_synced("app")
+    operator.stop()
+
+    assert refused(api_proxy) == []
+    assert elsewhere(api_proxy, tenant.namespace) == set()
+
+
+def test_operator_of_one_namespace_generates_and_takes_back(
+    *,
+    tenant: Tenant,
+    servers: Servers,
+    private_operator: StartOperator,
+    identity: Identity,
+    api_proxy: ApiProxy,
+) -> None:
+    kubeconfig = identity(cluster_stores=False)
+    operator = private_operator(
+        "--enable-cluster-store-reconciler=false",
+        "--allow-address=127.0.0.1",
+        "--generator-gc-grace-period=1s",
+        kubeconfig=kubeconfig,
+    )
+    deploy_tokens(servers, controller="private")
+    tenant.delete("Secret", "app")
+    servers.wait_tokens(2)
+    servers.gitlab.fail(status=500)
+    tenant.delete("ExternalSecret", "app")
+    servers.wait_tokens()
+    servers.wait_states(0)
     operator.stop()
 
     assert refused(api_proxy) == []

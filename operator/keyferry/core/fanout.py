@@ -41,7 +41,9 @@ DEFAULT_PAUSE_S: Final = 3600.0
 """Between two checks of all namespaces, where the spec names no pause."""
 SHORTEST_PAUSE_S: Final = 1.0
 REASON_CHARS: Final = 256
-"""Longest reason of a failed namespace: a thousand of them must fit into a status."""
+"""Longest reason of a failed namespace."""
+ALL_REASONS_CHARS: Final = 400_000
+"""Of all reasons together: those of ten thousand namespaces must fit into what etcd takes, 1.5 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,10 +316,11 @@ def spread_status(
         first = min(failed)
         count = f"{len(failed)} of {len(failed) + len(provisioned)}"
         message = one_line(f'{MESSAGE_FAILED} ({count}): namespace "{first}": {failed[first]}')
+    share = min(REASON_CHARS, ALL_REASONS_CHARS // max(1, len(failed)))
     return ClusterExternalSecretStatus(
         external_secret_name=name,
         failed_namespaces=tuple(
-            FailedNamespace(namespace=namespace, reason=one_line(failed[namespace].message, REASON_CHARS))
+            FailedNamespace(namespace=namespace, reason=one_line(failed[namespace].message, share))
             for namespace in sorted(failed)
         ),
         provisioned_namespaces=tuple(sorted(provisioned)),

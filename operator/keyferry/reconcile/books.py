@@ -162,6 +162,8 @@ class ClusterExternalSecretRecord:
         released: whether that was taken off before; who puts it back is alive, and would do so for ever.
         foreign: the ExternalSecrets of its own that carry labels or annotations which others wrote, and the
             metadata by which that was found.
+        altered: those that a write did not change, because admission puts something else in the place of what
+            is written; their spec and metadata by which that was found.
         waits_for: the ExternalSecrets of others that are in its way.
     """
 
@@ -179,6 +181,7 @@ class ClusterExternalSecretRecord:
     finalizer: bool = False
     released: bool = False
     foreign: dict[ObjectKey, bytes] = field(default_factory=dict)
+    altered: dict[ObjectKey, tuple[bytes, bytes]] = field(default_factory=dict)
     waits_for: tuple[ObjectKey, ...] = ()
     failures: int = 0
     duration_s: float = 0.0
@@ -403,6 +406,7 @@ class Books:
         record.generation, record.metadata = metadata.get("generation", 0), packed
         record.failures, record.problem = 0, ""
         record.foreign.clear()
+        record.altered.clear()
         try:
             record.spec, record.raw = load(_packed_json(body.get("spec")))
             record.selection = Selection.of(record.spec)

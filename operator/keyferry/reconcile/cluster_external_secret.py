@@ -106,6 +106,8 @@ async def reconcile_cluster_external_secret(engine: Engine, claim: Claim) -> Non
         return
     if claim.lane is Lane.USER:
         engine.debts.cluster_external_secrets.pop(claim.key, None)  # it may be accepted of what it is now
+    if claim.lane is Lane.PERIODIC:
+        record.altered.clear()  # admission may let it pass by now
     try:
         await _look(engine, claim.key, record)
     except KubeError as error:
@@ -215,7 +217,10 @@ def _is_right(
         same[known.spec] = is_same_spec(want.spec, known.spec)
     labels, annotations = known.labels_and_annotations()
     found = fit(want, Seen(known.controller, known.deleting, labels, annotations, same[known.spec]))
-    return found is Fit.RIGHT or (found is Fit.FURTHER and record.foreign.get(key) == known.metadata)
+    if found is Fit.RIGHT or (found is Fit.FURTHER and record.foreign.get(key) == known.metadata):
+        return True
+    ours = known.controller == want.uid and not known.deleting
+    return ours and record.altered.get(key) == (known.spec, known.metadata)
 
 
 def _obsolete(books: Books, work: _Work) -> list[ObjectKey]:
@@ -320,20 +325,26 @@ async def _correct(engine: Engine, work: _Work, key: ObjectKey) -> str:
     books = engine.books
     known = books.external_secrets.get(key)
     versions = [known.resource_version] if known is not None else []
+    unmoved = False
     existing = orjson.loads(await engine.api.request("GET", object_path(key)))
     version = existing["metadata"]["resourceVersion"]
     body = correction(work.want, existing)
     if body is not None:
         made = orjson.loads(await engine.api.request("PUT", object_path(key), params=_PARAMS, body=body))
-        known = books.external_secrets.get(key)
-        if known is not None and known.resource_version in {*versions, version}:
-            _take_over(engine, key, made)  # ahead of its watch, and nothing later was told
-        return c.EVENT_UPDATED
+        if made["metadata"]["resourceVersion"] != version:
+            known = books.external_secrets.get(key)
+            if known is not None and known.resource_version in {*versions, version}:
+                _take_over(engine, key, made)  # ahead of its watch, and nothing later was told
+            return c.EVENT_UPDATED
+        unmoved = True
     if not books.is_past(key, existing["metadata"]):
         _take_over(engine, key, existing)
     known = books.external_secrets.get(key)
     if known is not None and known.resource_version == version:
-        work.record.foreign[key] = known.metadata
+        if unmoved:
+            work.record.altered[key] = known.spec, known.metadata
+        else:
+            work.record.foreign[key] = known.metadata
     return ""
 
 

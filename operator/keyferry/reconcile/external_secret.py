@@ -370,11 +370,14 @@ def _hold(engine: Engine, work: Work, generation: Generation | None, refreshed_a
 
 
 def _refreshed_at(work: Work, resolved: Resolved, started: datetime) -> datetime:
-    """When the target's data is from: where generated values were kept, their time goes on to count."""
+    """When the target's data is from: where generated values were kept, their time goes on to count.
+
+    Unless it lies in the future, where it would keep them for ever.
+    """
     generation = resolved.generation
     if generation is None or not generation.kept:
         return started
-    return _refresh_state(work).refreshed_at or started
+    return min(_refresh_state(work).refreshed_at or started, started)
 
 
 async def _write_target(engine: Engine, work: Work, assembled: Assembled, started: datetime) -> Outcome:

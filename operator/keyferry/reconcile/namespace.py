@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from keyferry.api import names
-from keyferry.errors import KubeError, KubeNotFound
+from keyferry.errors import KubeError, KubeForbidden, KubeNotFound
 from keyferry.kube.finalizers import drop_finalizers
 from keyferry.kube.watch import ObjectMeta
 from keyferry.reconcile.engine import Engine
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 NAMESPACE: Final = "Namespace"
 RETRY_S: Final = 60.0
+FORBIDDEN_S: Final = 1800.0
+"""Where the right is missing, it is so for all namespaces of the cluster, and rarely given the next minute."""
 
 
 def is_held(meta: ObjectMeta) -> bool:
@@ -39,8 +41,12 @@ async def reconcile_namespace(engine: Engine, claim: Claim) -> None:
     except KubeNotFound:
         return
     except KubeError as error:
-        log.warning("the reference operator's finalizers stay on the namespace: %s", error)
-        engine.queue.schedule(claim.key, engine.queue.now() + RETRY_S, Lane.RETRY)
+        known = logging.DEBUG if claim.lane is Lane.RETRY else logging.WARNING
+        log.log(known, "the reference operator's finalizers stay on the namespace: %s", error)
+        pause = RETRY_S
+        if isinstance(error, KubeForbidden):
+            pause = FORBIDDEN_S * (1 + engine.random.random())
+        engine.queue.schedule(claim.key, engine.queue.now() + pause, Lane.RETRY)
         return
     if dropped:
         log.info("removed from the namespace: %s", ", ".join(dropped))

@@ -365,7 +365,9 @@ def test_message_about_many_optional_keys_stays_readable():
     """The API takes 32 KiB; a thousand entries would be more."""
     text = missing_text([f"spec.data[{number}] (key: k): there is none" for number in range(1000)])
 
-    assert text.startswith("; optional keys without a value: spec.data[0] (key: k): there is none; spec.data[1]")
+    assert text.startswith(
+        "; optional keys without a value: spec.data[0] (key: k): there is none; spec.data[1]"
+    )
     assert len(text) == MAX_MESSAGE_CHARS
 
 

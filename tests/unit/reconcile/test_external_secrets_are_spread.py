@@ -12,7 +12,7 @@ from aiohttp import web
 from keyferry.kube.watch import Change, ObjectMeta
 from keyferry.ports import ObjectKey
 from keyferry.reconcile.cluster_external_secret import CONCURRENCY, reconcile_cluster_external_secret
-from keyferry.reconcile.namespace import NAMESPACE, RETRY_S, reconcile_namespace
+from keyferry.reconcile.namespace import FORBIDDEN_S, NAMESPACE, RETRY_S, reconcile_namespace
 from keyferry.reconcile.observe import Observer
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.testing import builders
@@ -489,20 +489,23 @@ async def test_finalizer_of_the_object_that_cannot_be_taken_off_stops_nothing_el
     assert bench.due_in(KEY) <= 1 if ending else bench.due_in(KEY) > 3000
 
 
-async def test_refused_finalizers_of_a_namespace_are_tried_again(bench, cluster, caplog):
+@pytest.mark.parametrize(("code", "least"), [(500, RETRY_S), (403, FORBIDDEN_S)])
+async def test_refused_finalizers_of_a_namespace_are_tried_again(bench, cluster, caplog, code, least):
+    """Rarely where the right is missing: it is missing for every namespace then."""
     path = "/api/v1/namespaces/a"
     finalizers = ["kept", "externalsecrets.external-secrets.io/ces-x"]
     cluster.put(path, {"metadata": {"name": "a", "finalizers": finalizers}})
-    cluster.refusals["PATCH", path] = (403, "no")
+    cluster.refusals["PATCH", path] = (code, "no")
     key = ObjectKey(NAMESPACE, "", "a")
     await reconcile_namespace(bench.engine, Claim(key, Lane.EVENT, 0.0))
     refused = bench.due_in(key)
+    await reconcile_namespace(bench.engine, Claim(key, Lane.RETRY, 0.0))
     cluster.refusals.clear()
     cluster.server.seen.clear()
     await reconcile_namespace(bench.engine, Claim(key, Lane.RETRY, 0.0))
 
-    assert refused == RETRY_S
-    assert "stay on the namespace" in caplog.text
+    assert least <= refused <= 2 * least
+    assert [one.levelname for one in caplog.records if "stay on the namespace" in one.message] == ["WARNING"]
     assert [one.json() for one in cluster.server.seen if one.method == "PATCH"] == [
         [
             {"op": "test", "path": "/metadata/finalizers/1", "value": finalizers[1]},

@@ -128,10 +128,13 @@ class Cluster:
         self.engine.books.note_store(key, made)
         self.engine.books.stores[key].ready = True
 
-    def put(self, *entries, **spec) -> None:
+    def put(self, *entries, version=1, **spec) -> None:
         """The watch tells of the ExternalSecret."""
         made = external_secret("app", *entries, **spec)
-        made["metadata"] |= {"namespace": "team-0", "uid": "u-1", "resourceVersion": "5", "generation": 1}
+        made["metadata"] |= {"namespace": "team-0", "uid": "u-1"}
+        made["metadata"] |= {"resourceVersion": str(version), "generation": version}
+        if (record := self.engine.books.external_secrets.get(KEY)) is not None:
+            made["status"] = msgspec.to_builtins(record.read_status())
         self.engine.books.note_external_secret(KEY, made)
 
     async def look(self) -> None:
@@ -237,6 +240,22 @@ async def test_store_is_not_asked_where_a_generator_is_missing(cluster) -> None:
 
     assert "does not exist" in cluster.told.message
     assert cluster.engine.planner.calls == (0, 0)
+
+
+async def test_refresh_time_in_the_future_does_not_keep_values_for_ever(cluster) -> None:
+    """A clock was wrong. From the next look on the interval counts again."""
+    cluster.put(generated("Fake", "gen"), refreshInterval="1h")
+    await cluster.look()
+    cluster.tell_of_secret()
+    record = cluster.engine.books.external_secrets[KEY]
+    record.refreshed_at += 365 * 86400
+    cluster.engine.queue.unschedule(KEY)
+    await cluster.look()
+    assert cluster.tokens.made == 1
+    assert cluster.bench.due_in(KEY) <= 3600
+    await cluster.look()
+
+    assert cluster.tokens.made == 2
 
 
 async def test_secret_whose_former_one_cannot_be_removed_keeps_good_values(cluster) -> None:
