@@ -379,6 +379,8 @@ class Generator(Protocol):
     """Its kind in the API."""
     spec: ClassVar[type[Model]]
     """What `GeneratorView.spec` is."""
+    stateful: ClassVar[bool]
+    """Whether its values live and end elsewhere: `generate` gives a state, and `cleanup` ends them."""
 
     def check(self, view: GeneratorView) -> None:
         """Check the spec without asking anybody. Called before each of the others.

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from keyferry.reconcile.repairs import AT_ONCE
 from keyferry.testing.builders import Object, encoded, entry, external_secret, secret, store
 from keyferry.testing.eventually import eventually
 from keyferry.testing.leaks import canary
@@ -59,6 +60,26 @@ def test_edit_of_the_data_is_repaired_at_once(
 
     eventually(is_as_before)
     assert tenant.told("app") == ("True", "SecretSynced", "secret synced")
+
+
+def test_somebody_who_never_stops_is_answered_more_and_more_rarely(
+    tenant: Tenant, operator: OperatorProcess
+) -> None:
+    """Or both would take turns as fast as they can, with a read of the store each time."""
+    tenant.create(store({"a": ONE}), external_secret("app", entry("v", "a")))
+    tenant.wait_synced("app")
+    for _ in range(AT_ONCE):
+        DATA_EDITS["value-changed"](tenant)
+        tenant.wait_values("app", {"v": ONE})
+    DATA_EDITS["value-changed"](tenant)
+    told = f"again and again: it is put right more rarely kind=ExternalSecret namespace={tenant.namespace} name=app"
+    eventually(lambda: told in operator.log)
+
+    assert tenant.values("app") == {"v": TWO}
+    assert tenant.sync_calls(operator, "app") == 1 + AT_ONCE
+    DATA_EDITS["deleted"](tenant)
+    tenant.annotate("ExternalSecret", "app", {"external-secrets.io/force-sync": "1"})
+    tenant.wait_values("app", {"v": ONE})
 
 
 def metadata_of(tenant: Tenant) -> Object:

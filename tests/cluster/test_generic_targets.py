@@ -31,6 +31,7 @@ SYNCED: Final = ("True", "ResourceSynced", "resource synced")
 CONFIG_MAP: Final = {"apiVersion": "v1", "kind": "ConfigMap"}
 WIDGET: Final = {"apiVersion": f"{GROUP}/v1", "kind": "Widget"}
 TARGETS: Final = {"configmap": CONFIG_MAP, "widget": WIDGET}
+GAUGE: Final = {"apiVersion": f"{GROUP}/v1", "kind": "Gauge"}
 
 RIGHTS: Final = ["get", "list", "watch", "create", "update", "delete"]
 ROLE: Final[Object] = {
@@ -39,14 +40,21 @@ ROLE: Final[Object] = {
     "metadata": {"name": "generic-targets"},
     "rules": [
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": RIGHTS},
-        {"apiGroups": [GROUP], "resources": ["widgets"], "verbs": RIGHTS},
+        {"apiGroups": [GROUP], "resources": ["widgets", "gauges"], "verbs": RIGHTS},
     ],
 }
 
 
-def definition(plural: str, kind: str, scope: str) -> Object:
-    """A kind with `spec.data`, whose values are at most 60 characters long, and a default beside it."""
-    texts = {"type": "object", "additionalProperties": {"type": "string", "maxLength": 60}}
+TEXTS: Final[Object] = {"type": "object", "additionalProperties": {"type": "string", "maxLength": 60}}
+MODES: Final[Object] = {
+    "type": "object",
+    "properties": {key: {"type": "string"} for key in ("v", "w")}
+    | {"mode": {"type": "string", "default": "fast"}},
+}
+
+
+def definition(plural: str, kind: str, scope: str, texts: Object) -> Object:
+    """A kind with `spec.data`, whose schema is `texts`, and a default beside it."""
     spec = {"type": "object", "properties": {"data": texts, "size": {"type": "integer", "default": 3}}}
     schema = {"type": "object", "properties": {"spec": spec}}
     return {
@@ -66,13 +74,17 @@ def definition(plural: str, kind: str, scope: str) -> Object:
 
 @pytest.fixture(scope="module")
 def kinds(kube: KubeClient) -> Iterator[None]:
-    """The kinds Widget, of namespaces, and Gadget, of the cluster."""
+    """The kinds Widget and Gauge, of namespaces, and Gadget, of the cluster. A Gauge has a default in its data."""
     path = path_of("apiextensions.k8s.io/v1", "customresourcedefinitions")
-    for about in (("widgets", "Widget", "Namespaced"), ("gadgets", "Gadget", "Cluster")):
-        kube.post(path, definition(*about))
-        eventually(lambda about=about: kube.get(path_of(f"{GROUP}/v1", about[0])))
+    for plural, kind, scope, texts in (
+        ("widgets", "Widget", "Namespaced", TEXTS),
+        ("gauges", "Gauge", "Namespaced", MODES),
+        ("gadgets", "Gadget", "Cluster", TEXTS),
+    ):
+        kube.post(path, definition(plural, kind, scope, texts))
+        eventually(lambda plural=plural: kube.get(path_of(f"{GROUP}/v1", plural)))
     yield
-    for plural in ("widgets", "gadgets"):
+    for plural in ("widgets", "gauges", "gadgets"):
         kube.delete(f"{path}/{plural}.{GROUP}")
 
 
@@ -229,6 +241,29 @@ def test_refresh_that_finds_nothing_new_writes_nothing(
 
     assert versions() == before
     assert targets.find("none") is None
+
+
+@pytest.mark.parametrize("policy", ["Owner", "CreateOrMerge"])
+def test_default_among_the_values_is_no_reason_to_write_again(
+    tenant: Tenant, generic: OperatorProcess, kinds: None, policy: str
+) -> None:
+    """The API server puts it back whenever it is left out. Changed values still arrive."""
+    targets = Targets(tenant, GAUGE)
+    target = {"creationPolicy": policy}
+    tenant.create(store({"db": ONE}), app(GAUGE, target=target, refreshInterval="300ms"))
+    wait_synced(tenant)
+    before = targets.version()
+    tenant.wait_refreshes(generic, "app", tenant.sync_calls(generic, "app") + 3)
+
+    assert targets.version() == before
+    assert (
+        f"resource updated: its data changed kind=ExternalSecret namespace={tenant.namespace}"
+        not in generic.log
+    )
+    tenant.set_store(store({"db": TWO}))
+    targets.wait_values({"v": TWO, "mode": "fast"})
+    targets.edit({"v": THREE})
+    targets.wait_values({"v": TWO, "mode": "fast"})
 
 
 def test_changed_value_arrives(tenant: Tenant, targets: Targets) -> None:

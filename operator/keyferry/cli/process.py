@@ -299,6 +299,7 @@ class Process:
             base=f"/apis/{names.GENERATORS_API_VERSION}",
         )
         await watch.synced.wait()
+        self.engine.books.generator_states.complete = True
         known.set()
 
     async def _watch_cluster_external_secrets(self) -> None:

@@ -7,12 +7,12 @@ the object itself is a reason.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from keyferry.api import names
 from keyferry.core.desired import ExistingSecret, Owner, is_intact
 from keyferry.core.hashing import created_by_hash, field_manager
-from keyferry.core.ownership import owned_fields
+from keyferry.core.ownership import owned_by_siblings, owned_fields
 from keyferry.secretdata import SecretBytes
 
 
@@ -20,14 +20,21 @@ def kept_values(existing: ExistingSecret, owner: Owner, keys: Sequence[str]) -> 
     """The values under these keys as we wrote them; None where one is gone, or may have been changed.
 
     A key is unchanged if its field is still owned by our manager (the API server takes it away from us
-    where another writer changes the value), or if the whole data is as its hash says and the Secret ours.
+    where another writer changes the value), or if the whole data is as its hash says and the Secret ours,
+    or nobody's: one that was restored from a backup has lost its managers.
     """
-    manager = field_manager(owner.name)
-    ours = owned_fields(existing.metadata.get("managedFields") or [], manager).data
+    managed = existing.metadata.get("managedFields") or []
+    ours = owned_fields(managed, field_manager(owner.name)).data
+    unowned = names.LABEL_CREATED_BY not in existing.labels and is_intact(existing)
+    others = owned_by_siblings(managed, field_manager(owner.name)) if unowned else frozenset()
     whole = is_whole(existing, owner)
-    if not all(key in existing.data and (whole or key in ours) for key in keys):
+    if not all(key in existing.data and _holds(key, ours, others, whole or unowned) for key in keys):
         return None
     return {key: existing.data[key] for key in keys}
+
+
+def _holds(key: str, ours: Collection[str], others: Collection[str], whole: bool) -> bool:  # noqa: FBT001
+    return key in ours or (whole and key not in others)
 
 
 def is_whole(existing: ExistingSecret, owner: Owner) -> bool:

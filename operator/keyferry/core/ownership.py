@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from keyferry.api import names
+
 
 @dataclass(frozen=True, slots=True)
 class OwnedFields:
@@ -38,6 +40,19 @@ def owned_fields(managed_fields: Iterable[Mapping[str, Any]], manager: str) -> O
             labels |= _names(metadata.get("f:labels"))
             annotations |= _names(metadata.get("f:annotations"))
     return OwnedFields(frozenset(data), frozenset(labels), frozenset(annotations))
+
+
+def owned_by_siblings(managed_fields: Iterable[Mapping[str, Any]], manager: str) -> frozenset[str]:
+    """The data keys that other ExternalSecrets wrote, told by the names of their field managers."""
+    entries = [entry for entry in managed_fields if isinstance(entry, Mapping)]
+    siblings = {
+        name
+        for entry in entries
+        if isinstance(name := entry.get("manager"), str)
+        and name.startswith(names.FIELD_MANAGER_PREFIX)
+        and name != manager
+    }
+    return frozenset().union(*(owned_fields(entries, sibling).data for sibling in siblings))
 
 
 def _names(fields: object) -> set[str]:

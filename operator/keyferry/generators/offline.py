@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from keyferry.ports import ClusterAccess, GeneratorView
 
 
 class Offline:
     """Base of generators without a trace anywhere else."""
+
+    stateful: ClassVar[bool] = False
 
     async def cleanup(self, view: GeneratorView, state: bytes, cluster: ClusterAccess) -> None:
         """Nothing was made elsewhere."""

@@ -30,10 +30,15 @@ _WRITTEN: Final = msgspec.json.Decoder(_Written)
 
 @dataclass(frozen=True, slots=True)
 class WrittenSecret:
-    """What the API server made of a write."""
+    """What the API server made of a write.
+
+    Args:
+        altered: whether it holds other values than were sent: defaults, or what admission made of them.
+    """
 
     uid: str
     resource_version: str
+    altered: bool = False
 
 
 def _path(namespace: str, name: str = "") -> str:
@@ -74,24 +79,34 @@ def existing_secret(document: Mapping[str, Any]) -> ExistingSecret:
     )
 
 
-async def apply(api: KubeApi, plan: SecretPlan) -> WrittenSecret | None:
-    """Carry out the plan; None where it wrote nothing.
+async def apply(api: KubeApi, plan: SecretPlan, *, only_try: bool = False) -> WrittenSecret | None:
+    """Carry out the plan; None where that changed nothing.
+
+    Args:
+        only_try: have the API server say whether it would take the write, and write nothing; not for deletions.
 
     Raises:
         KubeConflict: the Secret changed, or was created, since the plan was made: read and plan again.
         KubeError: anything else that the API server says.
     """
     if plan.action is Action.CREATE:
-        return await _write(api, "POST", _path(plan.namespace), plan)
+        return await _write(api, "POST", _path(plan.namespace), plan, only_try=only_try)
     if plan.action is Action.UPDATE:
-        return await _write(api, "PUT", _path(plan.namespace, plan.name), plan)
+        written = await _write(api, "PUT", _path(plan.namespace, plan.name), plan, only_try=only_try)
+        return None if is_unmoved(plan, written.resource_version) else written
     if plan.action is Action.DELETE:
         await delete_secret(api, plan)
     return None
 
 
-async def _write(api: KubeApi, method: str, path: str, plan: SecretPlan) -> WrittenSecret:
-    body = await api.request(method, path, params={"fieldManager": plan.manager}, body=_document(plan))
+def is_unmoved(plan: SecretPlan, version: str) -> bool:
+    """Whether an update changed nothing, told by the version after it: admission took back what it changed."""
+    return plan.existing is not None and plan.existing.resource_version == version
+
+
+async def _write(api: KubeApi, method: str, path: str, plan: SecretPlan, *, only_try: bool) -> WrittenSecret:
+    params = {"fieldManager": plan.manager} | ({"dryRun": "All"} if only_try else {})
+    body = await api.request(method, path, params=params, body=_document(plan))
     meta = _WRITTEN.decode(body).metadata
     return WrittenSecret(meta.uid, meta.resource_version)
 

@@ -18,7 +18,7 @@ from keyferry.api import names
 from keyferry.core.desired import Action, ExistingSecret, SecretPlan
 from keyferry.core.manifest import VERBS, Manifest, fields_as_of_a_secret, read_data, with_data
 from keyferry.errors import ON_CHANGE, KubeError, KubeForbidden, KubeInvalid, KubeNotFound, RenderError
-from keyferry.kube.apply import WrittenSecret
+from keyferry.kube.apply import WrittenSecret, is_unmoved
 from keyferry.kube.client import KubeApi
 from keyferry.kube.shallow import MAX_DEPTH, is_deep
 
@@ -113,9 +113,9 @@ def _existing(manifest: Manifest, body: bytes) -> ExistingSecret:
 async def apply_object(
     api: KubeApi, manifest: Manifest, resource: Resource, plan: SecretPlan
 ) -> WrittenSecret | None:
-    """Carry out the plan; None where it wrote nothing.
+    """Carry out the plan; None where that changed nothing.
 
-    Where the API server put defaults beside the values, the hash of both is noted by another write.
+    Where the API server put defaults beside or among the values, the hash of all is noted by another write.
 
     Raises:
         KubeConflict: the object changed, or was created, since the plan was made: read and plan again.
@@ -129,12 +129,16 @@ async def apply_object(
     if plan.action not in (Action.CREATE, Action.UPDATE):
         return None
     stored = await _write(api, manifest, resource, plan)
-    hashed = stored.content_hash
-    if stored.data == plan.data and plan.annotations[names.ANNOTATION_DATA_HASH] != hashed:
+    if is_unmoved(plan, stored.resource_version):
+        return None
+    altered, hashed = stored.data != plan.data, stored.content_hash
+    if plan.annotations[names.ANNOTATION_DATA_HASH] != hashed:
         annotations = {**plan.annotations, names.ANNOTATION_DATA_HASH: hashed}
-        again = replace(plan, action=Action.UPDATE, annotations=annotations, existing=stored)
+        again = replace(
+            plan, action=Action.UPDATE, annotations=annotations, data=stored.data, existing=stored
+        )
         stored = await _write(api, manifest, resource, again)
-    return WrittenSecret(stored.uid, stored.resource_version)
+    return WrittenSecret(stored.uid, stored.resource_version, altered)
 
 
 async def _write(api: KubeApi, manifest: Manifest, resource: Resource, plan: SecretPlan) -> ExistingSecret:

@@ -97,6 +97,9 @@ class StoreSession:
         self._free_slots = client.max_concurrency
         self._singles: deque[_Flight] = deque()
         self._single_next = True
+        self._finds: deque[_Flight] = deque()
+        self._find_next = True
+        self._finding = 0
         self._tasks = TaskBag()
         self._breaker = Breaker()
         self._judging = asyncio.Lock()
@@ -195,7 +198,7 @@ class StoreSession:
 
     def _accept(self, flight: _Flight) -> None:
         if flight.question in self._alone or not self._may_batch(flight.question):
-            self._singles.append(flight)
+            (self._finds if isinstance(flight.question, Find) else self._singles).append(flight)
             self._pump()
             return
         desk = self._desk
@@ -219,9 +222,10 @@ class StoreSession:
         while self._free_slots > 0:
             batch_ready = bool(desk.waiting) and (desk.ripe or len(desk.waiting) >= size)
             # In turns, so that neither kind waits for ever behind the other.
-            if self._singles and (self._single_next or not batch_ready):
+            single_ready = bool(self._singles) or self._may_find()
+            if single_ready and (self._single_next or not batch_ready):
                 self._single_next = False
-                self._send([self._singles.popleft()])
+                self._send([self._next_single()])
             elif batch_ready:
                 self._single_next = True
                 batch, desk.waiting = desk.waiting[:size], desk.waiting[size:]
@@ -230,6 +234,16 @@ class StoreSession:
                 self._send(batch)
             else:
                 return
+
+    def _may_find(self) -> bool:
+        """Whether a search waits and may go: they are long, and half of the slots stay for reads."""
+        return bool(self._finds) and self._finding < max(1, self.client.max_concurrency // 2)
+
+    def _next_single(self) -> _Flight:
+        """A search or a single read, in turns where both wait."""
+        find = self._may_find() and (self._find_next or not self._singles)
+        self._find_next = not find
+        return (self._finds if find else self._singles).popleft()
 
     def _clear_desk(self) -> None:
         desk = self._desk
@@ -240,6 +254,7 @@ class StoreSession:
 
     def _send(self, flights: list[_Flight]) -> None:
         self._free_slots -= 1
+        self._finding += isinstance(flights[0].question, Find)
         task = self._tasks.spawn(self._carry(flights), name=f"read {self.fingerprint[:8]}")
         # Not a `finally` in the task: one that is cancelled before its first step would never reach it.
         task.add_done_callback(lambda _: self._landed(flights))
@@ -247,6 +262,7 @@ class StoreSession:
     def _landed(self, flights: list[_Flight]) -> None:
         """A call has ended, in whatever way: nobody is left waiting, and the next may go."""
         self._free_slots += 1
+        self._finding -= isinstance(flights[0].question, Find)
         for flight in flights:
             if not flight.answer.done():
                 self._settle(flight, Unavailable("the call to the store was cancelled"))
@@ -454,8 +470,9 @@ class StoreSession:
         self._offer_probe(flights[0].question)
         self._start_probe(self._breaker.failed(error))
         self._troubled()
-        waiting = [*self._singles, *self._desk.waiting]
+        waiting = [*self._singles, *self._finds, *self._desk.waiting]
         self._singles.clear()
+        self._finds.clear()
         self._clear_desk()
         for flight in waiting:
             self._settle(flight, own_copy(error))
@@ -549,6 +566,7 @@ class StoreSession:
         """Stop calls, answer those who wait with a failure, end the connection."""
         self._closed = True
         self._singles.clear()
+        self._finds.clear()
         self._clear_desk()
         await self._tasks.close()
         for flight in list(self._flights.values()):

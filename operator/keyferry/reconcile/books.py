@@ -377,13 +377,21 @@ class Books:
             self.controlled.setdefault(after, set()).add(key)
 
     def note_told_of(self, key: ObjectKey, meta: ObjectMeta) -> bool:
-        """Take over what a watch says of a ClusterExternalSecret; whether it has to be read."""
+        """Take over what a watch says of a ClusterExternalSecret; whether it has to be looked at.
+
+        Not where its status alone changed: another operator that is alive writes its own words into it, and both
+        would take turns for ever. The next look reads it.
+        """
         record = self.cluster_external_secrets.get(key)
         if record is None or record.uid != meta.uid:
             self.forget_cluster_external_secret(key)
             record = self.cluster_external_secrets[key] = ClusterExternalSecretRecord(meta.uid)
         record.version = meta.resource_version
-        return record.is_outdated
+        packed = msgspec.msgpack.encode((meta.labels or {}, meta.annotations or {}))
+        deleting = meta.deletion_timestamp is not None
+        finalizer = names.FINALIZER_CLUSTER_EXTERNAL_SECRET in (meta.finalizers or ())
+        known = (record.generation, record.metadata, record.deleting, record.finalizer)
+        return record.is_outdated and known != (meta.generation, packed, deleting, finalizer)
 
     def note_cluster_external_secret(
         self, key: ObjectKey, body: Mapping[str, Any]

@@ -22,7 +22,7 @@ import orjson
 from keyferry.api import conditions as c
 from keyferry.api import names
 from keyferry.api.cluster_external_secret import ClusterExternalSecretStatus
-from keyferry.core.backoff import JITTER, retry_delay
+from keyferry.core.backoff import JITTER, PATIENCE, retry_delay
 from keyferry.core.fanout import (
     DEFAULT_PAUSE_S,
     Fit,
@@ -67,6 +67,8 @@ NEEDED: Final = frozenset({names.EXTERNAL_SECRET, NAMESPACE})
 """Kinds that have to be known completely before anything is created or deleted."""
 CONCURRENCY: Final = 8
 """Namespaces written at the same time for one object: others want to write too."""
+PAUSE_EACH_S: Final = 0.1
+"""For each namespace that fails and goes on failing: a right that is missing fails in thousands."""
 _TRIES: Final = 3
 T = TypeVar("T")
 _PARAMS: Final = {"fieldManager": FIELD_MANAGER}
@@ -494,6 +496,8 @@ def _schedule(
     spread = engine.random.random()
     tries = (retry_delay(one, record.failures + 1, pause or DEFAULT_PAUSE_S, spread) for one in errors)
     delays = [delay for delay in tries if delay is not None]
+    if delays and record.failures >= PATIENCE:
+        delays = [max(min(delays), PAUSE_EACH_S * len(delays))]
     record.failures = record.failures + 1 if delays else 0
     now = engine.queue.now()
     if (debt := engine.debts.cluster_external_secrets.get(key)) is not None:

@@ -20,6 +20,7 @@ from keyferry.reconcile.books import Books
 from keyferry.reconcile.debts import Debts
 from keyferry.reconcile.generic_target import GenericTargets
 from keyferry.reconcile.queue import WorkQueue
+from keyferry.reconcile.repairs import Repairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +77,7 @@ class Engine:
     """What is known of targets that are no Secrets."""
     debts: Debts = field(default_factory=Debts)
     """Statuses that could not be written."""
+    repairs: Repairs = field(default_factory=Repairs)
+    """How often targets were put right lately."""
     store_settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever a store has been looked at."""

@@ -59,6 +59,7 @@ from keyferry.reconcile.generation import Generation, NoTarget, settle
 from keyferry.reconcile.generators import NotOurs
 from keyferry.reconcile.generic_target import apply_plan, read_target
 from keyferry.reconcile.queue import Claim, Lane
+from keyferry.reconcile.repairs import EVERY_S
 from keyferry.reconcile.resolve import Resolved, resolve
 from keyferry.reconcile.stores import Unsettled
 from keyferry.reconcile.takeover import release
@@ -241,6 +242,9 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
         with _step(summarize.FAILED_UPDATE):
             if not await is_as_known(engine, work.key, work.record):
                 return None
+    mending = not due.now and check.state is not TargetState.VALID
+    if mending and _has_to_wait(engine, work, due):
+        return None
     if not due.now and check.state is TargetState.METADATA_DRIFTED and check.repair is not None:
         with _step(summarize.FAILED_UPDATE):
             await _repair(engine, work, check.repair)
@@ -256,13 +260,29 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     try:
         with _step(summarize.FAILED_FETCH):
             resolved = await resolve(engine, work, claim, rotate=rotation_due(state, started))
-        return await _write(engine, work, resolved, started)
+        outcome = await _write(engine, work, resolved, started)
     except NoTarget:
         return _done(c.SECRET_MISSING, summarize.MESSAGE_MISSING, started, work.current)
     except BaseException:
         # Or the next try would find nothing to do, and tell that all is well.
         work.record.asked = work.record.asked or asked
         raise
+    if mending:
+        engine.repairs.note(work.key, engine.queue.now())
+    return outcome
+
+
+def _has_to_wait(engine: Engine, work: Work, due: Due) -> bool:
+    """Whether the target was put right so often that the next time has to wait; then that is scheduled."""
+    wait = engine.repairs.wait_s(work.key, engine.queue.now())
+    if not wait:
+        return False
+    level = logging.WARNING if wait > EVERY_S - 1 else logging.DEBUG  # told of already
+    log.log(level, "somebody else changes the target again and again: it is put right more rarely")
+    if due.next_at is not None:
+        wait = min(wait, max(0.0, (due.next_at - engine.clock.now()).total_seconds()))
+    engine.queue.schedule(work.key, engine.queue.now() + wait, Lane.RETRY)
+    return True
 
 
 def _refresh_state(work: Work) -> RefreshState:
@@ -312,6 +332,9 @@ async def _repair(engine: Engine, work: Work, plan: SecretPlan) -> None:
     """Put labels, annotations or ownership right; the data is, so nothing is fetched."""
     written = await apply_plan(engine, plan)
     note_written(engine, work.record, plan, written)
+    if written is None:
+        return
+    engine.repairs.note(work.key, engine.queue.now())
     message = _tell(engine, work, c.EVENT_UPDATED, summarize.MESSAGE_UPDATED)
     log.info("%s: labels, annotations or owner put right", message)
 

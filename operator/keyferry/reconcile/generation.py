@@ -13,20 +13,19 @@ from typing import Final
 import msgspec
 import orjson
 
-from keyferry.api import names
-from keyferry.api.external_secret import GeneratorRef
 from keyferry.core.desired import Action, ExistingSecret, plan_write
 from keyferry.core.generated import is_whole, kept_values
 from keyferry.core.rewrite import renamed_keys
 from keyferry.core.sources import Answered, Question
 from keyferry.core.stores import is_our_class
 from keyferry.errors import KeyferryError, KubeNotFound, SpecError
+from keyferry.kube.apply import apply
 from keyferry.kube.status import object_path
 from keyferry.ports import Generator, GeneratorView, ObjectKey
 from keyferry.reconcile import generator_state
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generator_state import entry_key
-from keyferry.reconcile.generators import NotOurs, load_generator
+from keyferry.reconcile.generators import NotOurs, generator_key, load_generator
 from keyferry.reconcile.generic_target import read_target
 from keyferry.reconcile.work import Work
 from keyferry.secretdata import SecretBytes, SecretData
@@ -91,7 +90,7 @@ class Generation:
         ref = question.generator
         if ref is None:
             raise SpecError(f"{question.where} names no generator")
-        source = _named(ref, self._work.key.namespace)
+        source = generator_key(ref, self._work.key.namespace)
         if self._work.target.creation_policy == "None":
             self.untouched = True
             return Answered(question, str(source), {}, rewritten=True)  # nobody would see the values
@@ -99,11 +98,11 @@ class Generation:
             generator, view = await load_generator(self._engine, source, self._work.key.namespace)
             keys = renamed_keys(generator.keys(view), question.rewrite)
             entry = self._entry(source, question, keys)
-            kept = await self._keep(keys)
+            kept = await self._keep(keys) if self._is_alive(generator, entry) else None
             if kept is not None:
                 self.kept = True
                 return Answered(question, str(source), kept, rewritten=True)
-            return Answered(question, str(source), await self._make(generator, view, entry))
+            return Answered(question, str(source), await self._make(generator, view, entry, keys or ()))
         except KeyferryError as error:
             return Answered(question, str(source), error)
 
@@ -115,6 +114,17 @@ class Generation:
             number += 1  # the same entry twice
         self._entries.add(entry)
         return entry
+
+    def _is_alive(self, generator: Generator, entry: str) -> bool:
+        """Whether what the Secret may hold is still good where it was made, as far as states tell.
+
+        A value whose state is another entry's, or went with another object, has ended or is about to.
+        """
+        states = self._engine.books.generator_states
+        if not (generator.stateful and self._engine.settings.generator_state and states.complete):
+            return True
+        # The established operator's states do not tell which entry they are of.
+        return bool({entry, ""} & set(states.of(self._work.owner.uid).values()))
 
     async def _keep(self, keys: Sequence[str] | None) -> Mapping[str, SecretBytes] | None:
         """The values that the Secret holds, under the target's keys; None where they are to be made.
@@ -181,8 +191,13 @@ class Generation:
             raise NoTarget
         if existing is not None and plan.action is not Action.CREATE and not plan.data_changed:
             raise WholeSecretKept(existing.data)
+        if work.record.failures and work.target.manifest is None:
+            # It may have been refused before: values that are made first would be taken back each time.
+            await apply(self._engine.api, plan, only_try=True)
 
-    async def _make(self, generator: Generator, view: GeneratorView, entry: str) -> Mapping[str, SecretBytes]:
+    async def _make(
+        self, generator: Generator, view: GeneratorView, entry: str, keys: Sequence[str]
+    ) -> Mapping[str, SecretBytes]:
         await self._check_class()
         await self._check_writable()
         generated = await generator.generate(view, self._engine.access)
@@ -193,11 +208,22 @@ class Generation:
                 await generator_state.note(self._engine, self._work, made)
             except KeyferryError as error:
                 raise error.within("what was made could not be noted in a GeneratorState") from None
-        if self._work.status.synced_resource_version and not self._rotate:
-            why = "the Secret was gone" if self._existing is None else "its data had been changed"
+        if (why := self._why(keys)) and not self._rotate:
             self.notes.append(f"new values made by {view.key}: {why}")
         log.debug("values made by %s", view.key)
         return generated.data
+
+    def _why(self, keys: Sequence[str]) -> str:
+        """Why values are made before their time; empty where it is the first time."""
+        synced, existing = self._work.status.synced_resource_version, self._existing
+        if not synced:
+            return ""
+        if existing is None:
+            return "the Secret was gone"
+        edited = not synced.startswith(f"{self._work.record.generation}-")
+        if edited and keys and not any(key in existing.data for key in keys):
+            return ""  # a new entry
+        return "its entry was changed" if edited else "its data had been changed"
 
     async def undo(self) -> None:
         """The Secret is not written: nobody will ever use what was made."""
@@ -217,8 +243,3 @@ def settle(engine: Engine, work: Work, generation: Generation | None) -> None:
         generator_state.supersede(engine, work, (), (), kept=False)
     else:
         generation.settle()
-
-
-def _named(ref: GeneratorRef, namespace: str) -> ObjectKey:
-    cluster = ref.kind == names.CLUSTER_GENERATOR
-    return ObjectKey(ref.kind, "" if cluster else namespace, ref.name)

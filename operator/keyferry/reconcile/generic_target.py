@@ -63,6 +63,8 @@ class GenericTargets:
         self._served: dict[str, tuple[float, Mapping[str, Resource]]] = {}
         self._intact: dict[ObjectKey, str] = {}
         """Versions at which targets were known to be right."""
+        self._altered: dict[ObjectKey, tuple[str, str]] = {}
+        """Versions at which targets held what the API server had made of values, and the hash of those."""
         self._watches: dict[Manifest, _Watch] = {}
         self._used: dict[ObjectKey, tuple[Manifest, ObjectKey]] = {}
         """By ExternalSecret."""
@@ -158,6 +160,7 @@ class GenericTargets:
             return
         manifest, target = used
         self._intact.pop(target, None)
+        self._altered.pop(target, None)
         watch = self._watches.get(manifest)
         if watch is not None:
             watch.users.discard(user)
@@ -168,6 +171,14 @@ class GenericTargets:
     def note_intact(self, target: ObjectKey, version: str) -> None:
         """Remember that this version of a target is right."""
         self._intact[target] = version
+
+    def note_altered(self, target: ObjectKey, version: str, hashed: str) -> None:
+        """Remember that this version of a target is what the API server makes of values with this hash."""
+        self._altered[target] = version, hashed
+
+    def is_all_there_is_to_get(self, target: ObjectKey, version: str, hashed: str) -> bool:
+        """Whether this version of a target is known to be what becomes of values with this hash."""
+        return self._altered.get(target) == (version, hashed)
 
     async def close(self) -> None:
         """End all watches."""
@@ -195,7 +206,7 @@ async def read_target(
 
 
 async def apply_plan(engine: Engine, plan: SecretPlan) -> WrittenSecret | None:
-    """Carry out a plan, whatever the target's kind; None where it wrote nothing.
+    """Carry out a plan, whatever the target's kind; None where that changed nothing.
 
     Raises:
         KeyferryError: as `read_target`; KubeConflict where the plan is for what is no longer there.

@@ -34,6 +34,7 @@ class Runner:
         self._reconcilers = reconcilers
         self._taking: asyncio.Task[None] | None = None
         self._working: set[asyncio.Task[None]] = set()
+        self._ending = False
 
     def start(self) -> None:
         """Start to take keys."""
@@ -64,6 +65,12 @@ class Runner:
             started = time.perf_counter()  # the loop's own time is a millisecond coarse
             try:
                 await self._reconcilers[key.kind](self._engine, claim)
+            except asyncio.CancelledError:
+                # kopf ends tasks that are not its own, a task that several wait for may end under them:
+                # nobody else would bring the key back.
+                if not self._ending:
+                    self._engine.queue.schedule(key, self._engine.queue.now() + BUG_RETRY_S, Lane.RETRY)
+                raise
             except Exception:
                 # Reconcilers tell their own failures; what comes here is a bug in telling them.
                 log.exception("a bug in Keyferry")
@@ -80,6 +87,7 @@ class Runner:
 
     async def stop(self, within_s: float) -> None:
         """Hand out nothing more and let what is under way end, for at most so many seconds."""
+        self._ending = True
         self._engine.queue.close()
         if self._taking is None:
             return

@@ -21,6 +21,8 @@ class GeneratorStates:
         self._names: dict[str, set[str]] = {}
         self._used: dict[str, dict[Place, str]] = {}
         self._owner: dict[Place, str] = {}
+        self.complete = False
+        """Whether all that there are have been told, so that one that is not here does not exist."""
         self.deadlines: dict[ObjectKey, datetime] = {}
         self.failures: dict[ObjectKey, int] = {}
 

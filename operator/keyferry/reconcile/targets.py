@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keyferry.api import conditions as c
 from keyferry.api import names
@@ -196,7 +196,10 @@ def is_unchanged(
 async def write_target(
     engine: Engine, owner: Owner, target: Target, record: ExternalSecretRecord, data: SecretData
 ) -> SecretPlan:
-    """Bring the data into the target; the plan that was carried out.
+    """Bring the data into the target; the plan that was carried out, with no action where it changed nothing.
+
+    Where the API server makes something else of the data, with defaults or by admission, it is not written
+    again and again.
 
     Raises:
         OwnershipError, RenderError: as `core.desired.plan_write`.
@@ -206,8 +209,13 @@ async def write_target(
     existing = None
     if known is not None or target.manifest is not None or target.creation_policy == "Merge":
         existing = await read_target(engine, owner.namespace, target.name, target.manifest)
+    place = target_key(owner.namespace, target)
+    hashed = data_hash(data) if target.manifest is not None else ""
     for attempt in range(_CONFLICT_TRIES):
-        plan = plan_write(owner, target, existing, data, _sharers(engine, owner, target))
+        version = existing.resource_version if existing is not None else ""
+        got = existing is not None and engine.generic.is_all_there_is_to_get(place, version, hashed)
+        wanted = existing.data if existing is not None and got else data
+        plan = plan_write(owner, target, existing, wanted, _sharers(engine, owner, target))
         try:
             written = await apply_plan(engine, plan)
         except KubeConflict:
@@ -217,6 +225,10 @@ async def write_target(
             continue
         break
     note_written(engine, record, plan, written)
+    if written is None and plan.action is Action.UPDATE:
+        return replace(plan, action=Action.NOTHING)
+    if written is not None and written.altered:
+        engine.generic.note_altered(place, written.resource_version, hashed)
     return plan
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import struct
@@ -12,6 +13,7 @@ import pytest
 
 from keyferry.errors import AccessDenied, AuthFailed, ForbiddenError, Malformed, RateLimited, SpecError
 from keyferry.ports import AmbientIdentity
+from keyferry.providers.aws.generators import MAX_SESSIONS
 from keyferry.testing.aws import Fault
 
 ACCOUNT = "123456789012"
@@ -273,3 +275,15 @@ async def test_stores_and_generators_share_what_is_dear(make_generators, world, 
 
     assert ecr._sdk is sts._sdk
     assert {("ecr", "eu-central-1"), ("sts", "eu-central-1")} == set(ecr._sdk._clients)
+
+
+async def test_many_identities_at_once_do_not_end_each_other(world, spec_of):
+    """Only so many sets of credentials are kept; whose exchange is under way when another needs the room is answered."""
+    specs = [
+        spec_of("ecr", role=f"arn:aws:iam::{ACCOUNT}:role/nobody-{number}")
+        for number in range(MAX_SESSIONS + 8)
+    ]
+
+    answers = await asyncio.gather(*(world.generate(ECR, spec) for spec in specs), return_exceptions=True)
+
+    assert {type(answer) for answer in answers} == {AuthFailed}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +89,64 @@ def test_mode_and_line_ends_of_a_file_stay(tmp_path):
 
     assert file.read_bytes() == b"\xef\xbb\xbf" + NEW.replace("\n", "\r\n").encode()
     assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_stays_one_and_its_file_is_converted(tmp_path):
+    file, link = tmp_path / "real.txt", tmp_path / "link.yaml"
+    file.write_text(OLD)
+    link.symlink_to(file.name)
+    run(tmp_path)
+
+    assert (link.is_symlink(), file.read_text()) == (True, NEW)
+    assert sorted(tmp_path.iterdir()) == [link, file]
+
+
+def test_all_names_of_a_file_still_lead_to_it(tmp_path):
+    file, other = tmp_path / "a.yaml", tmp_path / "other.txt"
+    file.write_text(OLD)
+    other.hardlink_to(file)
+    run(tmp_path)
+
+    assert other.read_text() == NEW
+    assert other.samefile(file)
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    result = run(tmp_path)
+
+    assert (result.exit_code, result.stderr) == (0, "0 manifests converted\n")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_file_that_may_not_be_written_is_told(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text(OLD)
+    file.chmod(0o400)
+    result = run(tmp_path)
+
+    assert (result.exit_code, file.read_text()) == (2, OLD)
+    assert f"{file}: Permission denied" in result.stderr
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
+    """The limit of a file's size stands for it: the content is longer."""
+    file = tmp_path / "a.yaml"
+    file.write_text(OLD * 100)
+    script = (
+        "import resource, sys; from keyferry.cli import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", script, "convert", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, file.read_text() == OLD * 100) == (2, True)
+    assert f"{file}: File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_work_for_a_person_fails_and_is_told_even_when_quiet(tmp_path):

@@ -62,9 +62,27 @@ def test_restored_secret_without_managed_fields_is_kept_if_its_hash_is_right():
     assert _kept(_secret(password="x", owned=[]), "password") == {"password": b"x"}
 
 
-@pytest.mark.parametrize("created_by", [None, Owner("team-a", "other", "uid-9")])
-def test_value_in_somebody_elses_secret_is_not_taken_for_ours(created_by):
-    assert _kept(_secret(password="x", created_by=created_by), "password") is None
+def test_value_in_somebody_elses_secret_is_not_taken_for_ours():
+    other = Owner("team-a", "other", "uid-9")
+
+    assert _kept(_secret(password="x", created_by=other), "password") is None
+
+
+def test_restored_secret_of_nobody_is_kept_if_its_hash_is_right():
+    """With Orphan, Merge and CreateOrMerge nothing on it says whose it is."""
+    assert _kept(_secret(password="x", created_by=None), "password") == {"password": b"x"}
+    assert _kept(_secret(password="x", created_by=None, hashed="old"), "password") is None
+
+
+@pytest.mark.parametrize(("key", "kept"), [("password", None), ("mine", {"mine": b"y"})])
+def test_key_that_another_external_secret_wrote_is_not_taken_for_ours(key, kept):
+    shared = _secret(password="x", mine="y", created_by=None)
+    shared.metadata["managedFields"].append(
+        {"manager": field_manager("other"), "fieldsV1": {"f:data": {"f:password": {}}}}
+    )
+    shared.metadata["managedFields"] += ["junk", {"manager": 7}]
+
+    assert _kept(shared, key) == kept
 
 
 def test_secret_that_is_not_managed_is_not_taken_for_ours():

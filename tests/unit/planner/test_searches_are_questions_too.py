@@ -102,6 +102,29 @@ async def test_search_shares_its_calls_with_reads_and_never_its_own(open_desk) -
     assert all(not call.reads for call in desk.client.calls if call.find)
 
 
+class LongSearches(ScriptedStoreClient):
+    """A store whose lists are long."""
+
+    async def find(self, find):
+        await asyncio.sleep(30)
+        return await super().find(find)
+
+
+@virtual_time
+async def test_long_searches_leave_room_for_reads(open_desk) -> None:
+    """Of tenants who share an identity, one may search as much as he likes."""
+    desk, begun = open_desk(LongSearches(max_concurrency=4)), now()
+    others = [Find(path=f"other-{number}/") for number in range(8)]
+    searching = [asyncio.create_task(ask(desk, find=find)) for find in others]
+    await asyncio.sleep(0.1)
+
+    assert "value of k" == await desk.ask("k")
+    assert "value of v@uuid/1" == await desk.ask("v", version="uuid/1")
+    assert now() - begun < 30
+    assert [[]] * 8 == await asyncio.gather(*searching)
+    assert [] == desk.client.broken_promises
+
+
 @virtual_time
 async def test_values_that_the_search_brought_along_are_not_asked_for(open_desk) -> None:
     desk = open_desk()

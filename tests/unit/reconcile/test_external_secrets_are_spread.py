@@ -6,12 +6,18 @@ import copy
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
+from keyferry.core.backoff import PATIENCE
 from keyferry.kube.watch import Change, ObjectMeta
 from keyferry.ports import ObjectKey
-from keyferry.reconcile.cluster_external_secret import CONCURRENCY, reconcile_cluster_external_secret
+from keyferry.reconcile.cluster_external_secret import (
+    CONCURRENCY,
+    PAUSE_EACH_S,
+    reconcile_cluster_external_secret,
+)
 from keyferry.reconcile.namespace import FORBIDDEN_S, NAMESPACE, RETRY_S, reconcile_namespace
 from keyferry.reconcile.observe import Observer
 from keyferry.reconcile.queue import Claim, Lane
@@ -35,19 +41,25 @@ def status(code: int, message: str) -> web.Response:
 
 
 class Cluster:
-    """The API server: objects by path, versions that only grow, and refusals by method and path."""
+    """The API server: objects by path, versions that only grow, refusals by method and path, and admission.
+
+    What `admission` holds for a path is merged into the spec that is written there.
+    """
 
     def __init__(self, server: Any) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.refusals: dict[tuple[str, str], tuple[int, str]] = {}
+        self.admission: dict[str, dict[str, Any]] = {}
         self.server = server
         self._version = 100
         server.otherwise = self.answer
 
     def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        self._version += 1
         stored = copy.deepcopy(body)
         stored["metadata"] = {"uid": f"uid-{path}", "generation": 1, **body["metadata"]}
+        if path in self.admission:
+            stored["spec"] |= self.admission[path]
+        self._version += 1
         stored["metadata"]["resourceVersion"] = str(self._version)
         self.objects[path] = stored
         return stored
@@ -71,7 +83,10 @@ class Cluster:
         if request.method == "PUT":
             if body["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
                 return status(409, "changed")
+            before = found
             found = self.put(path, {**found, "status": body["status"]} if "status" in request.path else body)
+            if _meaning(before) == _meaning(found):
+                found = self.objects[path] = before
         return web.json_response(found)
 
     def asked(self) -> list[tuple[str, str]]:
@@ -79,6 +94,12 @@ class Cluster:
         found = [(one.method, one.path) for one in self.server.seen]
         self.server.seen.clear()
         return found
+
+
+def _meaning(found: dict[str, Any]) -> dict[str, Any]:
+    """An object without its version and without what is empty."""
+    metadata = {key: value for key, value in found["metadata"].items() if value and key != "resourceVersion"}
+    return {**found, "metadata": metadata}
 
 
 @pytest.fixture
@@ -204,6 +225,26 @@ async def test_labels_of_others_are_looked_at_once(bench, cluster, observer, ces
     assert cluster.asked() == []
 
 
+async def test_what_admission_changes_is_tried_once_and_again_at_the_next_check(bench, cluster, ces):
+    """No write changes anything, so none is told, and no other namespace's change makes it try again."""
+    cluster.admission[place("a")] = {"refreshInterval": "2h"}
+    ces()
+    await look(bench)
+    writes = []
+    for lane in (Lane.EVENT, Lane.EVENT, Lane.PERIODIC, Lane.EVENT):
+        cluster.asked()
+        await look(bench, lane)
+        writes.append([one for one in cluster.asked() if one[0] != "GET"])
+    cluster.admission.clear()
+    await look(bench, Lane.PERIODIC)
+    await bench.engine.events.flush(5)
+
+    assert writes == [[("PUT", place("a"))], [], [("PUT", place("a"))], []]
+    assert "refreshInterval" not in cluster.objects[place("a")]["spec"]
+    told_of = [one["reason"] for path, one in cluster.objects.items() if "/events/" in path]
+    assert told_of == ["Created", "Updated"]
+
+
 async def test_external_secret_of_an_object_that_was_made_anew_is_taken_over(bench, cluster, ces):
     stale = {
         "apiVersion": "external-secrets.io/v1",
@@ -291,6 +332,23 @@ async def test_refusal_is_told_and_tried_again_with_growing_pauses(bench, cluste
 
     assert message(cluster).endswith('namespace "a": exceeded quota')
     assert [round(pause) for pause in pauses] == [1, 2, 4]
+
+
+async def test_namespaces_that_go_on_failing_are_tried_the_more_rarely_the_more_they_are(
+    bench, cluster, observer, ces
+):
+    """A right that is missing fails in all of them, and each try is a request for each."""
+    for number in range(700):
+        name = f"n{number:04}"
+        observer.namespace(Change.SET, namespace(name))
+        cluster.put(f"/api/v1/namespaces/{name}", {"metadata": {"name": name}})
+        cluster.refusals["POST", place(name).rpartition("/")[0]] = (403, "no")
+    ces()
+    record = bench.engine.books.note_cluster_external_secret(KEY, cluster.objects[CES])
+    record.failures = PATIENCE
+    await look(bench)
+
+    assert bench.due_in(KEY) == pytest.approx(700 * PAUSE_EACH_S)
 
 
 async def test_invalid_external_secret_is_not_tried_again_before_the_pause(bench, cluster, ces):
@@ -468,6 +526,30 @@ async def test_what_was_read_already_is_no_work(bench, cluster, observer, ces):
     observer.cluster_external_secret(Change.SET, ObjectMeta("ces", uid="uid-1", resource_version=version))
 
     assert await taken(bench) == []
+
+
+async def test_status_that_somebody_else_wrote_wakes_nobody_and_is_put_right_at_the_next_check(
+    bench, cluster, observer, ces
+):
+    """Another operator that is alive writes its own words: both would take turns for ever."""
+    cluster.put(place("a"), ES | {"metadata": {"name": "ces", "namespace": "a"}})
+    ces()
+    await look(bench)
+    await taken(bench)
+    ours = message(cluster)
+    theirs = {
+        "conditions": [{"type": "Ready", "status": "False", "message": "one or more namespaces failed"}]
+    }
+    stored = cluster.put(CES, cluster.objects[CES] | {"status": theirs})["metadata"]
+    told_of = ObjectMeta("ces", uid="uid-1", resource_version=stored["resourceVersion"], generation=1)
+    observer.cluster_external_secret(Change.SET, told_of)
+    woken = await taken(bench)
+    observer.cluster_external_secret(Change.SET, msgspec.structs.replace(told_of, annotations={"a": "b"}))
+
+    assert woken == []
+    assert await taken(bench) == [(KEY, Lane.USER)]
+    await look(bench, Lane.PERIODIC)
+    assert message(cluster) == ours
 
 
 # Finalizers of the reference operator

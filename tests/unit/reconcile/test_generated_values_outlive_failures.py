@@ -19,6 +19,7 @@ from keyferry.kube.watch import Change, ObjectMeta
 from keyferry.ports import Generated, ObjectKey
 from keyferry.reconcile.books import SecretRecord
 from keyferry.reconcile.external_secret import reconcile_external_secret
+from keyferry.reconcile.finish import forget
 from keyferry.reconcile.observe import Observer
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.secretdata import SecretData
@@ -34,6 +35,7 @@ class Tokens:
 
     kind = "Fake"
     spec = FakeSpec
+    stateful = True
 
     def __init__(self) -> None:
         self.good: list[str] = []
@@ -59,7 +61,7 @@ class Cluster:
     """An API server with Secrets, generators and GeneratorStates, of which the latter end at once."""
 
     def __init__(self, bench, server, play) -> None:
-        self.bench, self.engine, self.play = bench, bench.engine, play
+        self.bench, self.engine, self.play, self.server = bench, bench.engine, play, server
         self.secrets: dict[str, dict[str, Any]] = {}
         self.states: dict[str, dict[str, Any]] = {}
         self.generators = {"gen"}
@@ -73,6 +75,7 @@ class Cluster:
         """Methods that are refused for Secrets."""
         self.tokens = Tokens()
         self.engine.generators = {"Fake": self.tokens}
+        self.engine.books.generator_states.complete = True
         self._versions = itertools.count(1)
         server.otherwise = self._answer
 
@@ -108,6 +111,8 @@ class Cluster:
         if request.method in ("POST", "PUT"):
             made = await request.json()
             made["metadata"] |= {"uid": "s-1", "resourceVersion": str(next(self._versions))}
+            if "dryRun" in request.query:
+                return web.json_response(made, status=201)
             self.secrets[made["metadata"]["name"]] = made
             if request.method in self.lost:
                 self.cut |= self.cut_after_loss
@@ -119,6 +124,12 @@ class Cluster:
             del self.secrets[name]
             return web.json_response({})
         return web.json_response(self.secrets[name])
+
+    @property
+    def reasons(self) -> list[str]:
+        """Of the events so far."""
+        events = [seen.json() for seen in self.server.seen if seen.path.endswith("/events")]
+        return [event["reason"] for event in events]
 
     def put_store(self, data: dict[str, str]) -> None:
         """There is a store, and it is ready."""
@@ -275,3 +286,60 @@ async def test_secret_whose_former_one_cannot_be_removed_keeps_good_values(clust
 
     assert cluster.token() in cluster.tokens.good
     assert cluster.tokens.made == 1
+
+
+async def test_values_of_another_generator_are_not_kept_while_their_state_ends(cluster) -> None:
+    """The entry names another generator now: what the former one made is taken back."""
+    cluster.generators.add("other")
+    cluster.put(generated("Fake", "gen"))
+    await cluster.look()
+    cluster.tell_of_secret()
+    cluster.engine.queue.unschedule(KEY)
+    cluster.put(generated("Fake", "other"), version=2)
+    await cluster.look()
+
+    assert cluster.tokens.made == 2
+    assert len(cluster.engine.books.generator_states.deadlines) == 1
+
+
+async def test_values_of_a_former_external_secret_are_not_kept_without_their_state(cluster) -> None:
+    """It went, its state went with it, and the Secret stayed: an Orphan."""
+    cluster.put(generated("Fake", "gen"), target={"creationPolicy": "Orphan"})
+    await cluster.look()
+    cluster.tell_of_secret()
+    (name,) = cluster.states
+    state = cluster.states.pop(name)["spec"]["state"]
+    await cluster.tokens.cleanup(None, json.dumps(state).encode(), None)
+    forget(cluster.engine, KEY)
+    cluster.put(generated("Fake", "gen"), target={"creationPolicy": "Orphan"})
+    cluster.engine.books.external_secrets[KEY].uid = "u-2"
+    await cluster.look()
+
+    assert cluster.told.reason == "SecretSynced"
+    assert cluster.token() in cluster.tokens.good
+
+
+async def test_write_that_is_refused_again_and_again_makes_values_once(cluster) -> None:
+    """A quota or a policy may refuse for days: from the second try on it is asked before anything is made."""
+    cluster.refused = {"POST"}
+    cluster.put(generated("Fake", "gen"))
+    for _ in range(5):
+        await cluster.look()
+    made = cluster.tokens.made
+    cluster.refused = set()
+    await cluster.look()
+
+    assert (made, cluster.tokens.made) == (1, 2)
+    assert cluster.token() in cluster.tokens.good
+
+
+async def test_entry_that_is_new_is_no_changed_data(cluster) -> None:
+    cluster.put(generated("Fake", "gen"))
+    await cluster.look()
+    cluster.tell_of_secret()
+    cluster.engine.queue.unschedule(KEY)
+    cluster.put(generated("Fake", "gen"), generated("Fake", "gen", renamed("token", "second")), version=2)
+    await cluster.look()
+
+    assert cluster.secrets["app"]["data"].keys() == {"token", "second"}
+    assert cluster.reasons == ["Created", "Updated"]

@@ -123,6 +123,7 @@ class Failing:
 
     kind = "Fake"
     spec = FakeSpec
+    stateful = True
 
     def __init__(self, error: Exception) -> None:
         self.error = error

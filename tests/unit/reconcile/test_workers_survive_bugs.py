@@ -62,6 +62,20 @@ async def test_bug_is_logged_with_its_place_and_its_key_comes_back(bench, runner
     assert KeyError is logged.exc_info[0]
 
 
+async def test_key_whose_work_somebody_else_ended_comes_back(bench, runner, work, play) -> None:
+    """kopf ends tasks that are not its own, and a task that several wait for may end under them."""
+    work.hold.clear()
+    bench.engine.queue.add(key("a"), Lane.USER)
+    await play.until(lambda: work.seen == ["a"])
+    for task in asyncio.all_tasks():
+        if task.get_name() == "work":
+            task.cancel()
+    await play.until(lambda: bench.engine.queue.idle)
+
+    assert work.cancelled == ["a"]
+    assert bench.due_in(key("a")) == BUG_RETRY_S
+
+
 async def test_end_waits_for_what_is_under_way_and_begins_nothing_new(bench, runner, work, play) -> None:
     work.hold.clear()
     for name in "ab":

@@ -1,7 +1,7 @@
 """`keyferry convert`: manifests of version v1beta1, rewritten for v1 where they are.
 
 `text` decides what a text becomes, by its structure (`tree`) or, where it has none, by its lines (`lines`);
-this file reads, writes and tells.
+this file reads and tells, and writes through `files`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 
 import click
 
+from keyferry.cli.convert.files import is_readable_as_file, rewrite
 from keyferry.cli.convert.findings import BY_HAND, CHANGED, LEFT
 from keyferry.cli.convert.text import Converted, convert_text
 
@@ -86,7 +87,8 @@ def _files(path: Path, counted: Counter[str]) -> Iterator[Path]:
 
     for folder, below, files in os.walk(path, onerror=unreadable):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(files) if name.lower().endswith(ENDINGS))
+        manifests = (Path(folder, name) for name in sorted(files) if name.lower().endswith(ENDINGS))
+        yield from filter(is_readable_as_file, manifests)
 
 
 def _file(file: Path, counted: Counter[str], *, check: bool, embedded: bool, quiet: bool) -> None:
@@ -95,7 +97,7 @@ def _file(file: Path, counted: Counter[str], *, check: bool, embedded: bool, qui
         converted = convert_text(before.decode(), embedded=embedded)
         after = converted.text.encode()
         if after != before and not check:
-            file.write_bytes(after)
+            rewrite(file, after)
     except UnicodeDecodeError:
         _fail(file, "it is not UTF-8", counted)
         return

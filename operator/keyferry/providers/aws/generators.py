@@ -88,7 +88,7 @@ class _AwsGenerator:
         """
         auth, region, role = login
         source = await find_source(auth, view.key, view.namespace, cluster)
-        session = await self._session(AwsIdentity(region, "", source, roles=(role,) if role else ()), cluster)
+        session = self._session(AwsIdentity(region, "", source, roles=(role,) if role else ()), cluster)
         try:
             return await self._ask_once(session, call, given)
         except CredentialsExpired:
@@ -111,7 +111,7 @@ class _AwsGenerator:
         # Raised here and not above: the SDK's exception may quote the answer, which holds credentials.
         raise failure
 
-    async def _session(self, identity: AwsIdentity, cluster: ClusterAccess) -> CredentialSession:
+    def _session(self, identity: AwsIdentity, cluster: ClusterAccess) -> CredentialSession:
         """The credentials of an identity. Its fingerprint covers all that they are made from."""
         fingerprint = identity.fingerprint()
         session = self._sessions.get(fingerprint)
@@ -121,8 +121,8 @@ class _AwsGenerator:
             )
         self._sessions.move_to_end(fingerprint)
         while len(self._sessions) > MAX_SESSIONS:
-            _, old = self._sessions.popitem(last=False)
-            await old.close()
+            # Not closed: somebody may be waiting for its exchange, and would be cancelled with it.
+            self._sessions.popitem(last=False)
         return session
 
     async def cleanup(self, view: GeneratorView, state: bytes, cluster: ClusterAccess) -> None:
@@ -140,6 +140,7 @@ class ECRAuthorizationTokenGenerator(_AwsGenerator):
 
     kind: ClassVar[str] = "ECRAuthorizationToken"
     spec: ClassVar[type[Model]] = ECRAuthorizationTokenSpec
+    stateful: ClassVar[bool] = False
 
     def check(self, view: GeneratorView) -> None:
         """See `ports.Generator.check`."""
@@ -172,6 +173,7 @@ class STSSessionTokenGenerator(_AwsGenerator):
 
     kind: ClassVar[str] = "STSSessionToken"
     spec: ClassVar[type[Model]] = STSSessionTokenSpec
+    stateful: ClassVar[bool] = False
 
     def check(self, view: GeneratorView) -> None:
         """See `ports.Generator.check`."""

@@ -54,6 +54,7 @@ class GithubAccessTokenGenerator:
 
     kind: ClassVar[str] = "GithubAccessToken"
     spec: ClassVar[type[Model]] = GithubAccessTokenSpec
+    stateful: ClassVar[bool] = False
 
     def __init__(self, outgoing: Outgoing, clock: Clock) -> None:
         self._outgoing = outgoing

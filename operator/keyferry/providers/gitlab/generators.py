@@ -62,6 +62,7 @@ class GitlabDeployTokenGenerator:
 
     kind: ClassVar[str] = "GitlabDeployToken"
     spec: ClassVar[type[Model]] = GitlabDeployTokenSpec
+    stateful: ClassVar[bool] = True
 
     def __init__(self, outgoing: Outgoing, clock: Clock) -> None:
         self._outgoing = outgoing

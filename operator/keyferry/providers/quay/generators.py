@@ -47,6 +47,7 @@ class QuayAccessTokenGenerator:
 
     kind: ClassVar[str] = "QuayAccessToken"
     spec: ClassVar[type[Model]] = QuayAccessTokenSpec
+    stateful: ClassVar[bool] = False
 
     def __init__(self, outgoing: Outgoing) -> None:
         self._outgoing = outgoing
