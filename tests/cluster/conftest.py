@@ -12,8 +12,10 @@ searched for canaries at the end: a test puts its secret values into stores as `
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
+import signal
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +26,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.cluster.servers import Servers
 
-from keyferry.errors import KubeError
+from keyferry.errors import KubeError, KubeNotFound
 from keyferry.localcluster import LocalCluster, Silent, StreamProgress, binaries
 from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.aws import Administrator, StrictAws
@@ -155,6 +157,17 @@ def operator(
 
 
 @pytest.fixture
+def nobody_else(running: list[OperatorProcess]) -> Iterator[None]:
+    """The operators that run already stand still: for tests of objects that they would serve, too."""
+    still = list(running)
+    for process in still:
+        process.signal(signal.SIGSTOP)
+    yield
+    for process in still:
+        process.signal(signal.SIGCONT)
+
+
+@pytest.fixture
 def private_operator(
     operator_kubeconfig: Path,
     aws: StrictAws,
@@ -251,7 +264,8 @@ def namespace(kube: KubeClient, request: pytest.FixtureRequest, leaks: LeakDetec
     kube.post("/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
     look_for_leaks(kube, leaks, name)
-    kube.delete(path_of("v1", "namespaces", name=name))
+    with contextlib.suppress(KubeNotFound):  # a test may have done so
+        kube.delete(path_of("v1", "namespaces", name=name))
 
 
 @pytest.fixture

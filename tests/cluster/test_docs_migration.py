@@ -367,6 +367,8 @@ def shared(cluster: LocalCluster, installed: None, tmp_path: Path, helm: Path) -
     return Walk(cluster, tmp_path, helm)
 
 
+@pytest.mark.restless
+@pytest.mark.usefixtures("nobody_else")
 def test_store_is_moved_from_one_operator_to_the_other_by_the_commands_of_the_page(
     tenant: Tenant, shared: Walk, private_operator: Callable[..., OperatorProcess]
 ) -> None:

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.docs.markdown import ROOT, table
 
 from keyferry.testing.awstenant import AWSTenant
-from keyferry.testing.builders import entry, external_secret, store
+from keyferry.testing.builders import Object, entry, external_secret, store
+from keyferry.testing.eventually import eventually
 from keyferry.testing.leaks import canary
 from keyferry.testing.operator import OperatorProcess
 
@@ -24,6 +25,14 @@ def test_metrics_carry_the_labels_that_the_page_tells(
     app.tenant.create(external_secret("db", entry("v", app.key("db"))))
     app.tenant.wait_synced("db")
     app.tenant.wait_told(shared_store, "Valid", kind="ClusterSecretStore")
+    nowhere: Object = external_secret(shared_store, entry("v", "db"))
+    nowhere["kind"] = "ClusterExternalSecret"
+    nowhere["spec"] = {
+        "externalSecretSpec": nowhere["spec"],
+        "namespaceSelectors": [{"matchLabels": {"nowhere": shared_store}}],
+    }
+    app.tenant.create(nowhere)
+    eventually(lambda: "clusterexternalsecret_status_condition" in operator.metrics())
     exposed = {
         sample.name: set(sample.labels)
         for family in text_string_to_metric_families(operator.metrics())
@@ -34,5 +43,7 @@ def test_metrics_carry_the_labels_that_the_page_tells(
         row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1]))
         for row in table(PAGE, "Metric", "Labels", "Meaning")
     }
+
+    app.tenant.delete("ClusterExternalSecret", shared_store)
 
     assert exposed == told

@@ -68,6 +68,7 @@ def test_somebody_who_never_stops_is_answered_more_and_more_rarely(
     """Or both would take turns as fast as they can, with a read of the store each time."""
     tenant.create(store({"a": ONE}), external_secret("app", entry("v", "a")))
     tenant.wait_synced("app")
+    before = tenant.sync_calls(operator, "app")
     for _ in range(AT_ONCE):
         DATA_EDITS["value-changed"](tenant)
         tenant.wait_values("app", {"v": ONE})
@@ -76,7 +77,7 @@ def test_somebody_who_never_stops_is_answered_more_and_more_rarely(
     eventually(lambda: told in operator.log)
 
     assert tenant.values("app") == {"v": TWO}
-    assert tenant.sync_calls(operator, "app") == 1 + AT_ONCE
+    assert tenant.sync_calls(operator, "app") == before + AT_ONCE
     DATA_EDITS["deleted"](tenant)
     tenant.annotate("ExternalSecret", "app", {"external-secrets.io/force-sync": "1"})
     tenant.wait_values("app", {"v": ONE})

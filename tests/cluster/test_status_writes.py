@@ -76,7 +76,7 @@ def test_status_that_cannot_be_written_does_not_make_a_failing_object_ask_more_o
     api_proxy.wait_for_requests(3, resource="externalsecrets/status", timeout_s=SYNC_S)
     api_proxy.remove(fault)
 
-    tenant.wait_failed("app", "the Secret is not owned")
+    tenant.wait_failed("app", "the target is not owned")
     assert tenant.sync_calls(operator, "app") == 1
 
 

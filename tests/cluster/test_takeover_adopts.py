@@ -233,9 +233,12 @@ def test_deletion_waits_for_the_finalizers_of_others(
     tenant.wait_gone("ExternalSecret", "app")
 
 
+@pytest.mark.restless
+@pytest.mark.usefixtures("nobody_else")
 def test_namespace_whose_deletion_hangs_ends(
     tenant: Tenant, private_operator: StartOperator, reference: Reference
 ) -> None:
+    """Its stores go first, and then the object is of no class."""
     reference.sync(app(), DATA)
     tenant.kube.delete(path_of("v1", "namespaces", name=tenant.namespace))
     soon(lambda: "deletionTimestamp" in tenant.get("ExternalSecret", "app")["metadata"])
@@ -291,7 +294,7 @@ def refused(tenant: Tenant) -> bool:
 def test_objects_of_the_other_class_are_not_touched(
     tenant: Tenant, private_operator: StartOperator, reference: Reference
 ) -> None:
-    reference.store(store({"db": VALUE}, name="theirs", controller="default"))
+    reference.store(store({"db": VALUE}, name="theirs", controller="theirs"))
     reference.sync(app("right", store="theirs"), DATA)
     reference.sync(app("drifted", store="theirs"), DATA)
     reference.sync(app("deleted", store="theirs"), DATA)
@@ -316,14 +319,14 @@ def test_object_goes_from_one_class_to_the_other_and_back(
     tenant: Tenant, private_operator: StartOperator, reference: Reference
 ) -> None:
     """As stores are moved one by one; what the reference puts on again stays while the object is its own."""
-    reference.store(store({"db": VALUE}, name="moved", controller="default"))
+    reference.store(store({"db": VALUE}, name="moved", controller="theirs"))
     reference.sync(app(store="moved"), DATA)
     secret_before = tenant.get("Secret", "app")
     operator = private_operator()
     tenant.wait_looks(operator, "app")
     tenant.edit_spec("moved", kind="SecretStore", controller="private")
     soon(lambda: not finalizers(tenant, "app"))
-    tenant.edit_spec("moved", kind="SecretStore", controller="default")
+    tenant.edit_spec("moved", kind="SecretStore", controller="theirs")
     looks = tenant.looks(operator, "app")
     reference.put_back_finalizer("app")
     operator.look_again()

@@ -245,11 +245,9 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     mending = not due.now and check.state is not TargetState.VALID
     if mending and _has_to_wait(engine, work, due):
         return None
-    if not due.now and check.state is TargetState.METADATA_DRIFTED and check.repair is not None:
+    if not due.now and (check.state is TargetState.VALID or check.repair is not None):
         with _step(summarize.FAILED_UPDATE):
             await _repair(engine, work, check.repair)
-        return _rest(engine, work, due)
-    if not due.now and check.state is TargetState.VALID:
         return _rest(engine, work, due)
     if due.now and check.state is TargetState.VALID and _is_overdue_after_start(work, claim):
         delay = engine.random.random() * restart_spread_s(work.interval.total_seconds())
@@ -328,8 +326,10 @@ def _rest(engine: Engine, work: Work, due: Due) -> Outcome | None:
     return Outcome(c.SECRET_SYNCED, summarize.MESSAGE_SYNCED, ready=True)
 
 
-async def _repair(engine: Engine, work: Work, plan: SecretPlan) -> None:
-    """Put labels, annotations or ownership right; the data is, so nothing is fetched."""
+async def _repair(engine: Engine, work: Work, plan: SecretPlan | None) -> None:
+    """Put labels, annotations or ownership right, if they are not; the data is, so nothing is fetched."""
+    if plan is None:
+        return
     written = await apply_plan(engine, plan)
     note_written(engine, work.record, plan, written)
     if written is None:
