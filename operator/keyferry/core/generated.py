@@ -7,7 +7,7 @@ the object itself is a reason.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from keyferry.api import names
 from keyferry.core.desired import ExistingSecret, Owner, is_intact
@@ -27,14 +27,10 @@ def kept_values(existing: ExistingSecret, owner: Owner, keys: Sequence[str]) -> 
     ours = owned_fields(managed, field_manager(owner.name)).data
     unowned = names.LABEL_CREATED_BY not in existing.labels and is_intact(existing)
     others = owned_by_siblings(managed, field_manager(owner.name)) if unowned else frozenset()
-    whole = is_whole(existing, owner)
-    if not all(key in existing.data and _holds(key, ours, others, whole or unowned) for key in keys):
+    unchanged = ours | (existing.data.keys() - others) if unowned or is_whole(existing, owner) else ours
+    if not all(key in existing.data and key in unchanged for key in keys):
         return None
     return {key: existing.data[key] for key in keys}
-
-
-def _holds(key: str, ours: Collection[str], others: Collection[str], whole: bool) -> bool:  # noqa: FBT001
-    return key in ours or (whole and key not in others)
 
 
 def is_whole(existing: ExistingSecret, owner: Owner) -> bool:
