@@ -20,7 +20,7 @@ test: check ## Checks, then all tests (builds the control plane once, about 6 mi
 	@$(BIN)/python -m keyferry cluster build
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory coverage
-	@$(BIN)/python -m pytest --ignore=tests/unit/core --numprocesses=$(JOBS) --dist=loadfile
+	@$(BIN)/python -m pytest --ignore=tests/unit/core --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

@@ -13,3 +13,9 @@ hypothesis.settings.load_profile("keyferry")
 def no_kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test must never reach the cluster that the developer works with."""
     monkeypatch.setenv("KUBECONFIG", "/nonexistent/kubeconfig")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long go first: no process is left with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

@@ -20,6 +20,8 @@ from keyferry.testing.tenant import SYNC_S, Tenant
 from .chaos import REMOTE, STATUS, Scene
 from .conftest import ROOT, through
 
+pytestmark = pytest.mark.long
+
 NEW = [f"new-{n}" for n in range(6)]
 MANY = [f"app-{n:02}" for n in range(24)]
 WRITES = "[cu][rp]*e"

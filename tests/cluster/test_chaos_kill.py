@@ -14,6 +14,8 @@ from keyferry.testing.tenant import SYNC_S, Tenant
 
 from .chaos import ES, PATHS, REMOTE, STATUS, Scene
 
+pytestmark = pytest.mark.long
+
 NAMES = [f"app-{n:02}" for n in range(36)]
 ONE_BY_ONE = "--concurrent=1"
 """Eight objects are under way at once then, and the others wait."""

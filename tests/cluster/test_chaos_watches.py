@@ -13,6 +13,8 @@ from keyferry.testing.tenant import SYNC_S, Tenant
 
 from .chaos import ES, PATHS, Scene
 
+pytestmark = pytest.mark.long
+
 SILENCE = "--watch-silence=1s"
 
 

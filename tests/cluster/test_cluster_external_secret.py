@@ -15,6 +15,8 @@ from keyferry.testing.leaks import LeakDetector, canary
 from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.tenant import COLLECTED_S, Tenant, ready_of, soon
 
+pytestmark = pytest.mark.long
+
 ONE = canary("one")
 CLASH = "external secret already exists in namespace"
 OURS = "externalsecrets.external-secrets.io"

@@ -26,6 +26,8 @@ from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import MARKER_VARIABLE, RUN, LeakDetector, canary
 
+pytestmark = pytest.mark.long
+
 ACTS: Final = [
     "cluster", "AWS", "operator", "identity", "synced", "rotated", "repaired",
     "outage", "recovered", "mistake 1", "mistake 2", "fixed",

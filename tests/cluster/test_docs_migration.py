@@ -34,6 +34,8 @@ from keyferry.testing.reference import Reference
 from keyferry.testing.referencerelease import RELEASE, VALIDATED, write_chart
 from keyferry.testing.tenant import COLLECTED_S, Tenant, soon
 
+pytestmark = pytest.mark.long
+
 PAGE = ROOT / "docs/migration.md"
 COMMANDS = {block.marks["walk"]: block.text for block in blocks(PAGE, "sh") if "walk" in block.marks}
 VALUE = canary("docs-migration")

@@ -41,6 +41,8 @@ from keyferry.testing.leaks import LeakDetector, canary
 from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.tenant import Tenant, soon
 
+pytestmark = pytest.mark.long
+
 LOCAL, SHORT = "--allow-address=127.0.0.1", "--generator-gc-grace-period=2s"
 KIND = "GitlabDeployToken"
 Start = Callable[..., OperatorProcess]

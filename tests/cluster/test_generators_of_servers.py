@@ -16,6 +16,8 @@ from keyferry.testing.leaks import canary
 from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.tenant import Tenant
 
+pytestmark = pytest.mark.long
+
 LOCAL = "--allow-address=127.0.0.1"
 
 

@@ -21,6 +21,8 @@ from keyferry.testing.leaks import LeakDetector, canary
 from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.tenant import COLLECTED_S, Tenant, soon
 
+pytestmark = pytest.mark.long
+
 ONE, TWO, THREE = canary("one"), canary("two"), canary("three")
 MANAGED: Final = "reconcile.external-secrets.io/managed"
 CREATED_BY: Final = "reconcile.external-secrets.io/created-by"

@@ -36,6 +36,8 @@ from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.reference import Reference, Verdict
 from keyferry.testing.tenant import Tenant, soon
 
+pytestmark = pytest.mark.long
+
 NAMESPACE = "takeover"
 VALUE, FOREIGN, OLD = canary("takeover"), canary("takeover foreign"), canary("takeover old")
 DATA = {"v": VALUE}
