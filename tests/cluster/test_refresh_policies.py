@@ -43,6 +43,7 @@ def test_change_of_the_object_reads_again_at_once(
     tenant.create(store({"db": ONE}), external_secret("app", entry("v", "db"), **FOLLOWING[policy]))
     before = tenant.wait_synced("app")["status"]
     tenant.set_store(store({"db": TWO}))
+    tenant.wait_told("store", "Valid", kind="SecretStore")  # its watch is another than the object's
     CHANGES[change](tenant)
     expected = {"v": TWO, "w": TWO} if change == "spec" else {"v": TWO}
     tenant.wait_values("app", expected)

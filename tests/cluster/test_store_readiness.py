@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from keyferry.testing.awstenant import AWSTenant
 from keyferry.testing.builders import cluster_store, entry, external_secret, store
 from keyferry.testing.eventually import eventually
 from keyferry.testing.leaks import canary
@@ -218,3 +219,27 @@ def test_stores_entry_without_a_value_is_told_by_its_place(tenant: Tenant, opera
     tenant.wait_told("store", "InvalidProviderConfig", kind="SecretStore")
     message = "unable to validate store: spec.provider.fake.data[1]: at least one value must be set"
     assert tenant.told("store", "SecretStore") == ("False", "InvalidProviderConfig", message)
+
+
+def test_changed_store_is_read_anew_by_those_who_use_it_and_nobody_else(
+    app: AWSTenant, operator: OperatorProcess
+) -> None:
+    """Else a store and an ExternalSecret applied together could leave the old store's values for an hour."""
+    tenant, old, new = app.tenant, f"{app.namespace}/old/", f"{app.namespace}/new/"
+    app.put("old/db", ONE)
+    app.put("new/db", TWO)
+    app.move_in(prefix=old)
+    tenant.create(app.store(name="other", prefix=old))
+    tenant.create(external_secret("of-it", entry("v", "db")))
+    tenant.create(external_secret("of-both", entry("v", "db"), entry("w", "db", store="other")))
+    tenant.create(external_secret("of-other", entry("v", "db"), store="other"))
+    tenant.create(external_secret("once", entry("v", "db"), refreshInterval="0"))
+    for name in ("of-it", "of-both", "of-other", "once"):
+        tenant.wait_synced(name)
+    calls = tenant.sync_calls(operator, "of-other")
+    tenant.set_store(app.store(prefix=new))
+    tenant.wait_values("of-it", {"v": TWO})
+    tenant.wait_values("of-both", {"v": TWO, "w": ONE})
+
+    assert tenant.sync_calls(operator, "of-other") == calls
+    assert tenant.values("once") == {"v": ONE}

@@ -10,6 +10,8 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from keyferry.api import names
 from keyferry.api.meta import LabelSelector, LabelSelectorRequirement, NamespacedReference
 from keyferry.api.model import Model
@@ -139,6 +141,22 @@ def effective_namespace(reference: NamespacedReference, store_namespace: str, re
 def is_referent(block: Any) -> bool:
     """Whether a ClusterSecretStore's block leaves a namespace open, so that each ExternalSecret fills it in."""
     return any(not reference.namespace for _, reference in references(block))
+
+
+def answers_otherwise(before: SecretStoreSpec, after: SecretStoreSpec) -> bool:
+    """Whether a store with this spec may give other answers than before, or not to the same namespaces.
+
+    Its pace does not matter, nor do the data of a fake store: those are its remote secrets, and wait for
+    their refresh as at any store.
+    """
+    return _what_counts(before) != _what_counts(after)
+
+
+def _what_counts(spec: SecretStoreSpec) -> SecretStoreSpec:
+    provider = spec.provider
+    if provider.fake is not None:
+        provider = msgspec.structs.replace(provider, fake=msgspec.structs.replace(provider.fake, data=()))
+    return msgspec.structs.replace(spec, provider=provider, refresh_interval=0, retry_settings=None)
 
 
 def is_paused(annotations: Mapping[str, str]) -> bool:

@@ -22,6 +22,7 @@ from keyferry.api.model import convert, decode
 from keyferry.api.secret_store import SecretStoreSpec, SecretStoreStatus
 from keyferry.core.fanout import Selection, load
 from keyferry.core.hashing import synced_resource_version
+from keyferry.core.stores import answers_otherwise
 from keyferry.errors import KeyferryError
 from keyferry.kube.watch import ObjectMeta
 from keyferry.ports import ObjectKey, StoreView
@@ -43,6 +44,11 @@ def _packed_json(value: object) -> bytes:
 def _exact(encoded: bytes) -> bytes:
     """A copy of just its size: what encoders return holds half as much again (msgspec) or 4 KiB (orjson)."""
     return bytes(memoryview(encoded))
+
+
+def _answers_otherwise(before: StoreView | None, after: StoreView | None) -> bool:
+    """Whether a store may give other answers since its spec was edited."""
+    return before is None or after is None or answers_otherwise(before.spec, after.spec)
 
 
 def _controller(metadata: Mapping[str, Any]) -> str:
@@ -125,6 +131,7 @@ class StoreRecord:
         ready: whether its identity was proven; None before the first validation.
         ours: whether its class and kind are ours to serve; only known once it was looked at.
         cause: why it is not ready.
+        changed: whether it asks another store or otherwise than those who use it know; until they are told.
     """
 
     uid: str
@@ -138,6 +145,7 @@ class StoreRecord:
     ready: bool | None = None
     ours: bool = True
     cause: str = ""
+    changed: bool = False
     failures: int = 0
     duration_s: float = 0.0
 
@@ -457,6 +465,7 @@ class Books:
             controller=str(spec.get("controller") or ""),
             view=view,
             problem=problem,
+            changed=record is not None and (record.changed or _answers_otherwise(record.view, view)),
         )
         return True
 

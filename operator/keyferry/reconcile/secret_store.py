@@ -71,6 +71,9 @@ async def _look_at(engine: Engine, key: ObjectKey, record: StoreRecord) -> None:
     record.failures = 0 if outcome.ready else record.failures + 1
     if was is None or (outcome.ready and not was):
         wake(engine, key)
+    if outcome.ready and record.changed:
+        record.changed = False
+        _refresh(engine, key)
     if await _write(engine, key, record, outcome, capabilities):
         _schedule(engine, key, record, outcome)
 
@@ -96,6 +99,15 @@ def wake(engine: Engine, store: ObjectKey) -> None:
     for dependent in engine.books.dependents.of(store):
         record = engine.books.external_secrets.get(dependent)
         if record is not None and record.waiting:
+            engine.queue.add(dependent, Lane.EVENT)
+
+
+def _refresh(engine: Engine, store: ObjectKey) -> None:
+    """Read anew what uses a store whose spec changed: it may answer otherwise, or not to everybody any more."""
+    for dependent in engine.books.dependents.of(store):
+        record = engine.books.external_secrets.get(dependent)
+        if record is not None:
+            record.asked = True
             engine.queue.add(dependent, Lane.EVENT)
 
 

@@ -8,6 +8,7 @@ from keyferry.api.meta import LabelSelector, LabelSelectorRequirement, Namespace
 from keyferry.api.model import convert
 from keyferry.api.secret_store import SecretStoreSpec
 from keyferry.core.stores import (
+    answers_otherwise,
     check_namespace,
     effective_namespace,
     is_our_class,
@@ -219,3 +220,29 @@ def test_reference_of_a_namespaced_store_never_points_elsewhere(named, store_nam
     reference = NamespacedReference(namespace=named)
 
     assert effective_namespace(reference, store_namespace, referent="team-a") == expected
+
+
+def _spec(provider, **fields):
+    return convert({"provider": provider, **fields}, SecretStoreSpec)
+
+
+AWS = {"aws": {"service": "SecretsManager", "region": "eu-central-1"}}
+FAKE = {"fake": {"data": [{"key": "a", "value": "x"}]}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "otherwise"),
+    [
+        (_spec(AWS), _spec({"aws": AWS["aws"] | {"region": "us-east-1"}}), True),
+        (_spec(AWS), _spec({"aws": AWS["aws"] | {"prefix": "p/"}}), True),
+        (_spec(AWS), _spec(FAKE), True),
+        (_spec(AWS), _spec(AWS, conditions=[{"namespaces": ["a"]}]), True),
+        (_spec(AWS), _spec(AWS, controller="other"), True),
+        (_spec(AWS), _spec(AWS, refreshInterval="5m", retrySettings={"maxRetries": 1}), False),
+        (_spec(FAKE), _spec({"fake": {"data": [{"key": "a", "value": "y"}]}}), False),
+        (_spec(FAKE), _spec({"fake": FAKE["fake"] | {"validationResult": 1}}), True),
+    ],
+    ids=["region", "prefix", "provider", "conditions", "class", "pace", "fake-data", "fake-result"],
+)
+def test_store_that_answers_otherwise_is_told_from_one_that_does_not(before, after, otherwise):
+    assert answers_otherwise(before, after) is otherwise
