@@ -32,7 +32,7 @@ from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.aws import Administrator, StrictAws
 from keyferry.testing.awstenant import AWSTenant
 from keyferry.testing.calm import assert_calm
-from keyferry.testing.eventually import eventually
+from keyferry.testing.definitions import wait_served
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import LeakDetector
 from keyferry.testing.operator import OperatorProcess
@@ -89,11 +89,7 @@ def installed(cluster: LocalCluster, kube: KubeClient) -> None:
     for folder in ("crds", "deploy/admission"):
         cluster.kubectl("apply", "-f", str(ROOT / folder))
     cluster.kubectl("apply", "-f", str(ROOT / "deploy/rbac/rbac.yaml"))
-    eventually(
-        lambda: all(
-            kube.find(path_of(GROUP, plural)) is not None for plural in (*KINDS, "clustersecretstores")
-        )
-    )
+    wait_served(kube)
 
 
 @pytest.fixture(scope="session")

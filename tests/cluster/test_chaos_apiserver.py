@@ -11,6 +11,7 @@ import pytest
 
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.apiproxy import ApiProxy
+from keyferry.testing.definitions import wait_served
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient
 from keyferry.testing.leaks import canary
@@ -159,6 +160,7 @@ def own_cluster() -> Iterator[LocalCluster]:
     with LocalCluster.start() as running:
         for path in ("crds", "deploy/rbac/rbac.yaml"):
             running.kubectl("apply", "-f", str(ROOT / path))
+        wait_served(KubeClient(running.server, running.ca_pem, running.token))
         yield running
 
 

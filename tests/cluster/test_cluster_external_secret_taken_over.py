@@ -17,6 +17,7 @@ from tests.cluster.fan import FOR_FAN_OUT, Fan
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.builders import Object, owner_reference
+from keyferry.testing.definitions import wait_served
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import LeakDetector, canary
@@ -40,6 +41,7 @@ def old() -> Iterator[LocalCluster]:
             if path != DEFINITION:
                 running.kubectl("apply", "-f", str(path))
         running.kubectl("apply", "-f", str(ROOT / "deploy/rbac/rbac.yaml"))
+        wait_served(KubeClient(running.server, running.ca_pem, running.token))
         yield running
 
 

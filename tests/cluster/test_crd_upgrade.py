@@ -14,6 +14,7 @@ import pytest
 
 from keyferry.errors import KubeInvalid
 from keyferry.localcluster import LocalCluster
+from keyferry.testing.definitions import wait_served
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, Object, path_of
 
@@ -72,8 +73,7 @@ def upgraded() -> Iterator[tuple[LocalCluster, KubeClient]]:
         definitions = path_of("apiextensions.k8s.io/v1", "customresourcedefinitions")
         for kind, scope in KINDS.items():
             client.post(definitions, _old_definition(kind, scope))
-        names = [f"{kind.lower()}s.{GROUP}" for kind in KINDS]
-        eventually(lambda: all(_established(client, name) for name in names))
+        wait_served(client)
         secrets = path_of(f"{GROUP}/v1beta1", "externalsecrets", namespace="default")
         stores = path_of(f"{GROUP}/v1beta1", "secretstores", namespace="default")
         for name, spec in BROKEN.items():
@@ -89,12 +89,6 @@ def upgraded() -> Iterator[tuple[LocalCluster, KubeClient]]:
         eventually(lambda: "duplicate secretKey" in _refusal(client, twice))
         eventually(lambda: "namespace should either be empty" in _refusal(client, foreign))
         yield cluster, client
-
-
-def _established(kube: KubeClient, name: str) -> bool:
-    definition = kube.get(path_of("apiextensions.k8s.io/v1", "customresourcedefinitions", name=name))
-    conditions = {entry["type"]: entry["status"] for entry in definition["status"]["conditions"] or []}
-    return conditions.get("Established") == "True"
 
 
 def _refusal(client: KubeClient, body: Object) -> str:

@@ -11,6 +11,7 @@ import yaml
 from keyferry.api import admission
 from keyferry.api.crd import KINDS
 from keyferry.localcluster import LocalCluster
+from keyferry.testing.definitions import wait_served
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.operator import OperatorProcess
@@ -25,6 +26,7 @@ def fresh() -> Iterator[LocalCluster]:
     """A cluster of the module's own, with the base applied as the page says."""
     with LocalCluster.start() as cluster:
         cluster.kubectl("apply", "-k", str(ROOT / "deploy"))
+        wait_served(KubeClient(cluster.server, cluster.ca_pem, cluster.token))
         yield cluster
 
 

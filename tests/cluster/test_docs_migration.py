@@ -26,6 +26,7 @@ from keyferry.testing.builders import (
     external_secret,
     store,
 )
+from keyferry.testing.definitions import wait_served
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import LeakDetector, canary
@@ -100,7 +101,7 @@ class Walk:
         chart = write_chart(self.folder / RELEASE / RELEASE, stored=stored)
         flags = " ".join(f"--set {key}={value}" for key, value in values.items())
         self.run(f"helm -n {RELEASE} upgrade {RELEASE} {chart} --install --create-namespace {flags}")
-        eventually(lambda: self.kube.find(path_of("external-secrets.io/v1", "externalsecrets")) is not None)
+        wait_served(self.kube)
 
     def leave_objects(self) -> None:
         """What the reference operator has in sync when its release is from before its webhooks."""

@@ -15,6 +15,7 @@ import yaml
 
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.builders import Object, entry, external_secret, extract, store
+from keyferry.testing.definitions import wait_served
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import LeakDetector, canary
@@ -92,7 +93,7 @@ def old(leaks: LeakDetector) -> Iterator[tuple[LocalCluster, Tenant, OperatorPro
         crds = path_of("apiextensions.k8s.io/v1", "customresourcedefinitions")
         for definition in definitions():
             kube.post(crds, lax(definition))
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        wait_served(kube)
         for one in (*STORES, *(one for one, _ in OBJECTS.values()), CORRECTED, NO_STATUS, broken("good")):
             eventually(lambda one=one: tenant.create(one))
         for definition in definitions():

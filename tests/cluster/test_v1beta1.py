@@ -12,6 +12,7 @@ import yaml
 
 from keyferry.errors import KubeInvalid
 from keyferry.localcluster import LocalCluster, LocalClusterError
+from keyferry.testing.definitions import wait_served
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, Object, path_of
 from keyferry.testing.leaks import LeakDetector, canary
@@ -63,8 +64,7 @@ def serving() -> Iterator[LocalCluster]:
     with LocalCluster.start() as cluster:
         for path in ("crds", "deploy/admission", "deploy/crds-v1beta1"):
             cluster.kubectl("apply", "-f", str(ROOT / path))
-        client = KubeClient(cluster.server, cluster.ca_pem, cluster.token)
-        eventually(lambda: all(client.find(path_of(OLD, plural)) is not None for plural in PLURALS.values()))
+        wait_served(KubeClient(cluster.server, cluster.ca_pem, cluster.token))
         yield cluster
 
 
@@ -167,12 +167,12 @@ def test_serving_is_switched_on_and_off_without_touching_an_object(files: Path) 
     with LocalCluster.start() as cluster:
         kube = KubeClient(cluster.server, cluster.ca_pem, cluster.token)
         cluster.kubectl("apply", "-f", str(ROOT / "crds"))
-        eventually(lambda: kube.find(path_of(NEW, "secretstores")))
+        wait_served(kube)
         with pytest.raises(LocalClusterError) as refused:
             cluster.kubectl("apply", "-f", str(files))
 
         cluster.kubectl("apply", "-f", str(ROOT / "deploy/crds-v1beta1"))
-        eventually(lambda: all(kube.find(path_of(OLD, one)) for one in ("externalsecrets", "secretstores")))
+        wait_served(kube)
         cluster.kubectl("apply", "-f", str(files))
         served = kube.get(path_of(NEW, "externalsecrets", namespace="default", name="old"))
 
