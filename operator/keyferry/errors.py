@@ -109,6 +109,14 @@ class InternalError(KeyferryError):
 
     reason = "InternalError"
 
+    @classmethod
+    def of(cls, error: Exception) -> InternalError:
+        """What people are told of an exception that nobody foresaw."""
+        return cls(
+            f"internal error ({type(error).__name__})",
+            hint="The operator's log has the place; please report it",
+        )
+
 
 class NotReadyError(KeyferryError):
     """Something else (a store, a namespace) is not there or not ready yet; its change wakes the object."""

@@ -285,13 +285,7 @@ class Process:
         Args:
             known: set when all that there are have been told, or there can be none.
         """
-
-        async def look() -> None:
-            if "generatorstates" not in await served_plurals(self.engine.api, names.GENERATORS_API_VERSION):
-                known.set()
-                raise KubeUnavailable("it does not serve generatorstates", hint="Install the definitions")
-
-        await self._patiently(look)
+        await self._until_served(names.GENERATORS_API_VERSION, {"generatorstates"}, missing=known.set)
         watch = self._watch_metadata(
             "generatorstates",
             functools.partial(observe_state, self.engine),
@@ -304,19 +298,34 @@ class Process:
 
     async def _watch_cluster_external_secrets(self) -> None:
         """Watch them as soon as their definition is there: a cluster of old may lack it."""
-        await self._patiently(self._cluster_external_secrets_served)
+        plural = PLURALS[names.CLUSTER_EXTERNAL_SECRET]
+        await self._until_served(names.API_VERSION, {plural})
         records = self.engine.books.cluster_external_secrets
         self._watch_metadata(
-            PLURALS[names.CLUSTER_EXTERNAL_SECRET],
+            plural,
             self._observer.cluster_external_secret,
             lambda: [(key.namespace, key.name) for key in records],
             base=f"/apis/{names.API_VERSION}",
         )
 
-    async def _cluster_external_secrets_served(self) -> None:
-        plural = PLURALS[names.CLUSTER_EXTERNAL_SECRET]
-        if plural not in await served_plurals(self.engine.api, names.API_VERSION):
-            raise KubeUnavailable(f"it does not serve {plural}", hint="Install the definitions")
+    async def _until_served(
+        self, version: str, plurals: set[str], missing: Callable[[], None] = lambda: None
+    ) -> None:
+        """Wait until the API server's discovery tells of all these resources.
+
+        Args:
+            missing: called each time that one is missing.
+        """
+
+        async def look() -> None:
+            absent = plurals - await served_plurals(self.engine.api, version)
+            if absent:
+                missing()
+                raise KubeUnavailable(
+                    f"it does not serve {', '.join(sorted(absent))}", hint="Install the definitions"
+                )
+
+        await self._patiently(look)
 
     async def _tell_complete(self, kind: str, watch: MetadataWatch) -> None:
         """Say when a first list is complete."""
@@ -357,16 +366,8 @@ class Process:
                 self._observer.resource(kind, Change.LISTED, body)
 
     async def _served(self) -> None:
-        """Wait until the API server's discovery tells of all our resources: kopf asks it once."""
-
-        async def look() -> None:
-            missing = set(self._plurals.values()) - await served_plurals(self.engine.api, names.API_VERSION)
-            if missing:
-                raise KubeUnavailable(
-                    f"it does not serve {', '.join(sorted(missing))}", hint="Install the definitions"
-                )
-
-        await self._patiently(look)
+        """Wait until the API server serves all our resources: kopf asks it once."""
+        await self._until_served(names.API_VERSION, set(self._plurals.values()))
 
     async def _open_gate(self, secrets: MetadataWatch, states: asyncio.Event | None) -> None:
         """Let ExternalSecrets through when Secrets are known and stores have been validated once.

@@ -15,7 +15,7 @@ import orjson
 
 from keyferry.errors import ForbiddenError, KubeForbidden, KubeNotFound
 from keyferry.kube.client import KubeApi
-from keyferry.kube.watch import ObjectMeta
+from keyferry.kube.watch import read_meta
 from keyferry.ports import BoundToken, SecretObject, ServiceAccountObject
 from keyferry.secretdata import SecretBytes, SecretData
 
@@ -29,12 +29,7 @@ class _TokenRequest(msgspec.Struct):
     status: _TokenStatus
 
 
-class _Bare(msgspec.Struct):
-    metadata: ObjectMeta
-
-
 _TOKEN: Final = msgspec.json.Decoder(_TokenRequest)
-_BARE: Final = msgspec.json.Decoder(_Bare)
 WELL_KNOWN_AUDIENCES: Final = frozenset(
     scheme + host
     for scheme in ("", "https://")
@@ -83,14 +78,15 @@ class KubeAccess:
 
     async def _read(self, plural: str, kind: str, namespace: str, name: str) -> Mapping[str, Any]:
         try:
-            body = await self._api.request("GET", f"/api/v1/namespaces/{namespace}/{plural}/{name}")
+            document: Mapping[str, Any] = await self._api.read(
+                f"/api/v1/namespaces/{namespace}/{plural}/{name}"
+            )
         except KubeNotFound as error:
             raise KubeNotFound(
                 f'{kind} "{namespace}/{name}" does not exist',
                 status=404,
                 hint="Create it, or correct the reference",
             ) from error
-        document: Mapping[str, Any] = orjson.loads(body)
         return document
 
     async def read_namespace_labels(self, name: str) -> Mapping[str, str]:
@@ -100,7 +96,7 @@ class KubeAccess:
             KubeError: it does not exist or may not be read.
         """
         body = await self._api.request("GET", f"/api/v1/namespaces/{name}")
-        return _BARE.decode(body).metadata.labels or {}
+        return read_meta(body).labels or {}
 
     async def request_token(
         self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int

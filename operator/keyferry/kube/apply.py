@@ -9,23 +9,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 import orjson
 
 from keyferry.core.desired import Action, ExistingSecret, SecretPlan
 from keyferry.errors import KubeError, KubeNotFound
 from keyferry.kube.client import KubeApi
-from keyferry.kube.watch import ObjectMeta
+from keyferry.kube.watch import read_meta
 from keyferry.secretdata import SecretBytes, SecretData
-
-
-class _Written(msgspec.Struct):
-    metadata: ObjectMeta
-
-
-_WRITTEN: Final = msgspec.json.Decoder(_Written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +99,18 @@ def is_unmoved(plan: SecretPlan, version: str) -> bool:
 async def _write(api: KubeApi, method: str, path: str, plan: SecretPlan, *, only_try: bool) -> WrittenSecret:
     params = {"fieldManager": plan.manager} | ({"dryRun": "All"} if only_try else {})
     body = await api.request(method, path, params=params, body=_document(plan))
-    meta = _WRITTEN.decode(body).metadata
+    meta = read_meta(body)
     return WrittenSecret(meta.uid, meta.resource_version)
 
 
-def _document(plan: SecretPlan) -> bytes:
-    """The Secret to send. An update starts from what exists, so that nothing of its metadata is lost."""
-    metadata: dict[str, Any] = dict(plan.existing.metadata) if plan.existing is not None else {}
-    metadata |= {
+def planned_metadata(plan: SecretPlan, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata to send. An update starts from what exists, so that nothing of it is lost.
+
+    Args:
+        before: the metadata that exists; empty where there is none.
+    """
+    metadata: dict[str, Any] = {
+        **before,
         "name": plan.name,
         "namespace": plan.namespace,
         "labels": dict(plan.labels),
@@ -122,10 +118,16 @@ def _document(plan: SecretPlan) -> bytes:
     }
     if plan.owner_references or plan.existing is not None:
         metadata["ownerReferences"] = [dict(reference) for reference in plan.owner_references]
+    return metadata
+
+
+def _document(plan: SecretPlan) -> bytes:
+    """The Secret to send."""
+    before = plan.existing.metadata if plan.existing is not None else {}
     document: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": metadata,
+        "metadata": planned_metadata(plan, before),
         "type": plan.type,
         "data": {k: base64.b64encode(v.reveal()).decode() for k, v in plan.data.items()},
     }
@@ -148,13 +150,18 @@ async def delete_secret(api: KubeApi, plan: SecretPlan) -> None:
 async def delete_by_uid(
     api: KubeApi, namespace: str, name: str, uid: str, resource_version: str = ""
 ) -> None:
-    """Delete one Secret by name, if it still is the one with this uid (and version, where given).
+    """Delete one Secret by name. Otherwise as `delete_object`."""
+    await delete_object(api, _path(namespace, name), uid, resource_version)
+
+
+async def delete_object(api: KubeApi, path: str, uid: str, resource_version: str = "") -> None:
+    """Delete an object, if it still is the one with this uid (and version, where given); gone is fine.
 
     Raises:
-        KubeError: the API server refuses, or it is another Secret now.
+        KubeError: the API server refuses, or it is another object now.
     """
     preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
     try:
-        await api.request("DELETE", _path(namespace, name), body={"preconditions": preconditions})
+        await api.request("DELETE", path, body={"preconditions": preconditions})
     except KubeNotFound:
         return

@@ -33,6 +33,7 @@ from keyferry.errors import (
 )
 from keyferry.kube.config import ClusterConfig
 from keyferry.kube.pace import Pace
+from keyferry.kube.shallow import loads
 
 CONNECT_TIMEOUT_S: Final = 10.0
 REQUEST_TIMEOUT_S: Final = 30.0
@@ -181,6 +182,10 @@ class KubeApi:
                 raise refusal(status, text, method, path, wait_s)
             self._pace.slow_down(wait_s)
         raise AssertionError("unreachable")
+
+    async def read(self, path: str) -> Any:
+        """One object as it is now; what lies too deep in it to be read is cut. Raises as `request`."""
+        return loads(await self.request("GET", path))
 
     async def _once(
         self, method: str, url: URL, data: bytes | None, headers: dict[str, str]

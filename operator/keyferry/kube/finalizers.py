@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
-
-import msgspec
 
 from keyferry.errors import KubeConflict, KubeInvalid
 from keyferry.kube.client import JSON_PATCH, KubeApi
-from keyferry.kube.watch import ObjectMeta
+from keyferry.kube.watch import read_meta
 
 _TRIES: Final = 3
 
 
-class _Object(msgspec.Struct):
-    metadata: ObjectMeta
-
-
-_OBJECT: Final = msgspec.json.Decoder(_Object)
+def removal(finalizers: Mapping[int, str]) -> list[dict[str, str]]:
+    """The JSON patch that takes finalizers off, by their places; refused where they are others by then."""
+    patch = []
+    for place in sorted(finalizers, reverse=True):  # from the end, so that no place moves before its turn
+        at = f"/metadata/finalizers/{place}"
+        patch += [{"op": "test", "path": at, "value": finalizers[place]}, {"op": "remove", "path": at}]
+    return patch
 
 
 async def drop_finalizers(api: KubeApi, path: str, unwanted: Callable[[str], bool]) -> list[str]:
@@ -29,14 +29,11 @@ async def drop_finalizers(api: KubeApi, path: str, unwanted: Callable[[str], boo
         KubeError: anything else that the API server says.
     """
     for attempt in range(1, _TRIES + 1):
-        found = _OBJECT.decode(await api.request("GET", path)).metadata.finalizers or []
+        found = read_meta(await api.request("GET", path)).finalizers or []
         places = [place for place, finalizer in enumerate(found) if unwanted(finalizer)]
         if not places:
             return []
-        patch = []
-        for place in reversed(places):  # from the end, so that no place moves before its turn
-            at = f"/metadata/finalizers/{place}"
-            patch += [{"op": "test", "path": at, "value": found[place]}, {"op": "remove", "path": at}]
+        patch = removal({place: found[place] for place in places})
         try:
             await api.request("PATCH", path, body=patch, content_type=JSON_PATCH)
         except (KubeInvalid, KubeConflict):

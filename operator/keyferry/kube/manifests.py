@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import orjson
@@ -18,7 +18,7 @@ from keyferry.api import names
 from keyferry.core.desired import Action, ExistingSecret, SecretPlan
 from keyferry.core.manifest import VERBS, Manifest, fields_as_of_a_secret, read_data, with_data
 from keyferry.errors import ON_CHANGE, KubeError, KubeForbidden, KubeInvalid, KubeNotFound, RenderError
-from keyferry.kube.apply import WrittenSecret, is_unmoved
+from keyferry.kube.apply import WrittenSecret, delete_object, is_unmoved, planned_metadata
 from keyferry.kube.client import KubeApi
 from keyferry.kube.shallow import MAX_DEPTH, is_deep
 
@@ -155,33 +155,12 @@ async def _write(api: KubeApi, manifest: Manifest, resource: Resource, plan: Sec
 def _document(manifest: Manifest, plan: SecretPlan) -> bytes:
     """The object to send. An update starts from what exists, so that nothing of it is lost."""
     before = plan.existing.document if plan.existing is not None else {}
-    metadata: dict[str, Any] = {
-        **(before.get("metadata") or {}),
-        "name": plan.name,
-        "namespace": plan.namespace,
-        "labels": dict(plan.labels),
-        "annotations": dict(plan.annotations),
-    }
-    if plan.owner_references or plan.existing is not None:
-        metadata["ownerReferences"] = [dict(reference) for reference in plan.owner_references]
+    metadata = planned_metadata(plan, before.get("metadata") or {})
     own = {"apiVersion": manifest.api_version, "kind": manifest.kind, "metadata": metadata}
     document = {**with_data(manifest, before, plan.data), **own}
     if plan.immutable:
         document["immutable"] = True
     return orjson.dumps(document)
-
-
-async def delete_object(api: KubeApi, path: str, uid: str, resource_version: str = "") -> None:
-    """Delete an object, if it still is the one with this uid (and version, where given); gone is fine.
-
-    Raises:
-        KubeError: the API server refuses, or it is another object now.
-    """
-    preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
-    try:
-        await api.request("DELETE", path, body={"preconditions": preconditions})
-    except KubeNotFound:
-        return
 
 
 def _with_hint(error: KubeForbidden, manifest: Manifest, resource: Resource) -> KubeForbidden:

@@ -12,8 +12,7 @@ import msgspec
 
 from keyferry.api import names
 from keyferry.kube.client import KubeApi
-from keyferry.kube.shallow import Decoder
-from keyferry.kube.watch import ObjectMeta
+from keyferry.kube.watch import read_meta
 from keyferry.ports import ObjectKey
 
 PLURALS: Final = {
@@ -23,13 +22,6 @@ PLURALS: Final = {
     names.CLUSTER_EXTERNAL_SECRET: "clusterexternalsecrets",
 }
 FIELD_MANAGER: Final = "keyferry"
-
-
-class _Written(msgspec.Struct):
-    metadata: ObjectMeta
-
-
-_WRITTEN: Final = Decoder(_Written)
 
 
 def object_path(key: ObjectKey) -> str:
@@ -64,4 +56,4 @@ async def write_status(api: KubeApi, key: ObjectKey, resource_version: str, uid:
         body=msgspec.json.encode(document),
         ahead=True,
     )
-    return _WRITTEN.decode(body).metadata.resource_version
+    return read_meta(body).resource_version

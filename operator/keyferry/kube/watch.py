@@ -98,6 +98,11 @@ _PARTIAL: Final = Decoder(Partial)
 _ERROR: Final = msgspec.json.Decoder(_ErrorObject)
 
 
+def read_meta(raw: bytes | msgspec.Raw) -> ObjectMeta:
+    """The metadata of an object in an answer of the API server, however deep the rest is nested."""
+    return _PARTIAL.decode(raw).metadata
+
+
 class Change(enum.Enum):
     """What a watch says of an object."""
 

@@ -153,7 +153,7 @@ async def _read(engine: Engine, key: ObjectKey) -> None:
         KubeError: the API server refuses or cannot be asked.
     """
     try:
-        body = orjson.loads(await engine.api.request("GET", object_path(key)))
+        body = await engine.api.read(object_path(key))
     except KubeNotFound:
         forget_cluster_external_secret(engine, key)
     else:
@@ -328,7 +328,7 @@ async def _correct(engine: Engine, work: _Work, key: ObjectKey) -> str:
     known = books.external_secrets.get(key)
     versions = [known.resource_version] if known is not None else []
     unmoved = False
-    existing = orjson.loads(await engine.api.request("GET", object_path(key)))
+    existing = await engine.api.read(object_path(key))
     version = existing["metadata"]["resourceVersion"]
     body = correction(work.want, existing)
     if body is not None:
@@ -359,7 +359,7 @@ def _take_over(engine: Engine, key: ObjectKey, body: dict[str, Any]) -> None:
 async def _is_ending(engine: Engine, namespace: str) -> bool:
     """Whether a namespace is being deleted, or gone, and its watch has not told."""
     try:
-        found = orjson.loads(await engine.api.request("GET", f"/api/v1/namespaces/{namespace}"))
+        found = await engine.api.read(f"/api/v1/namespaces/{namespace}")
     except KubeNotFound:
         return True
     except KubeError:
@@ -384,7 +384,7 @@ async def _remove(engine: Engine, work: _Work, key: ObjectKey) -> None:
 async def _delete(engine: Engine, work: _Work, key: ObjectKey) -> bool:
     for attempt in range(1, _TRIES + 1):
         try:
-            existing = orjson.loads(await engine.api.request("GET", object_path(key)))
+            existing = await engine.api.read(object_path(key))
             metadata = existing["metadata"]
             if not is_controlled(existing, work.record.uid):
                 return False

@@ -204,11 +204,7 @@ async def _attempt(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
         return failed(summarize.FAILED_UPDATE, error)
     except Exception as error:
         log.exception("a bug in Keyferry")
-        told = InternalError(
-            f"internal error ({type(error).__name__})",
-            hint="The operator's log has the place; please report it",
-        )
-        return failed(summarize.FAILED_UPDATE, told)
+        return failed(summarize.FAILED_UPDATE, InternalError.of(error))
     return None
 
 

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-import orjson
 
 from keyferry.api import conditions as c
 from keyferry.api.external_secret import ExternalSecretStatus
@@ -193,7 +192,7 @@ async def is_as_known(engine: Engine, key: ObjectKey, record: ExternalSecretReco
         KubeError: the API server refuses or cannot be asked.
     """
     try:
-        body: Mapping[str, Any] = orjson.loads(await engine.api.request("GET", object_path(key)))
+        body: Mapping[str, Any] = await engine.api.read(object_path(key))
     except KubeNotFound:
         forget(engine, key)
         return False

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-import orjson
 
 from keyferry.core.desired import Action, ExistingSecret, plan_write
 from keyferry.core.generated import is_whole, kept_values
@@ -25,7 +24,7 @@ from keyferry.ports import Generator, GeneratorView, ObjectKey
 from keyferry.reconcile import generator_state
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generator_state import entry_key
-from keyferry.reconcile.generators import NotOurs, generator_key, load_generator
+from keyferry.reconcile.generators import NotOurs, generator_key
 from keyferry.reconcile.generic_target import read_target
 from keyferry.reconcile.work import Work
 from keyferry.secretdata import SecretBytes, SecretData
@@ -35,6 +34,10 @@ log = logging.getLogger(__name__)
 
 _PROBE: Final = SecretData({"keyferry-probe": b"-"})
 """Other data than any Secret holds."""
+
+
+Loaded = Mapping[ObjectKey, tuple[Generator, GeneratorView]]
+"""Generators by their objects, and their checked specs."""
 
 
 class WholeSecretKept(Exception):
@@ -61,12 +64,14 @@ class Generation:
     Args:
         engine: shared by all.
         work: the ExternalSecret.
+        generators: those that its spec names.
         rotate: new values are due, whatever the Secret holds.
     """
 
-    def __init__(self, engine: Engine, work: Work, *, rotate: bool) -> None:
-        self._engine = engine
-        self._work = work
+    def __init__(self, engine: Engine, work: Work, generators: Loaded, *, rotate: bool) -> None:
+        self.engine = engine
+        self.work = work
+        self._generators = generators
         self._rotate = rotate
         self._existing: ExistingSecret | None = None
         self._looked = False
@@ -83,19 +88,19 @@ class Generation:
         """The values of one entry, kept or new; a failure is part of the answer.
 
         Raises:
-            NotOurs: the generator is of another controller class.
+            NotOurs: the ExternalSecret is of another controller class.
             WholeSecretKept: all of the target's data stays as it is.
             NoTarget: there is nothing to write into.
         """
         ref = question.generator
         if ref is None:
             raise SpecError(f"{question.where} names no generator")
-        source = generator_key(ref, self._work.key.namespace)
-        if self._work.target.creation_policy == "None":
+        source = generator_key(ref, self.work.key.namespace)
+        if self.work.target.creation_policy == "None":
             self.untouched = True
             return Answered(question, str(source), {}, rewritten=True)  # nobody would see the values
         try:
-            generator, view = await load_generator(self._engine, source, self._work.key.namespace)
+            generator, view = self._generators[source]
             keys = renamed_keys(generator.keys(view), question.rewrite)
             entry = self._entry(source, question, keys)
             kept = await self._keep(keys) if self._is_alive(generator, entry) else None
@@ -110,7 +115,7 @@ class Generation:
         """The entry's own name: by the keys that it fills, for its place may change while its values stay."""
         identity = keys if keys is not None else [msgspec.json.encode(question.rewrite).decode()]
         number = 0
-        while (entry := entry_key(self._work, source, *identity, str(number))) in self._entries:
+        while (entry := entry_key(self.work, source, *identity, str(number))) in self._entries:
             number += 1  # the same entry twice
         self._entries.add(entry)
         return entry
@@ -120,11 +125,11 @@ class Generation:
 
         A value whose state is another entry's, or went with another object, has ended or is about to.
         """
-        states = self._engine.books.generator_states
-        if not (generator.stateful and self._engine.settings.generator_state and states.complete):
+        states = self.engine.books.generator_states
+        if not (generator.stateful and self.engine.settings.generator_state and states.complete):
             return True
         # The established operator's states do not tell which entry they are of.
-        return bool({entry, ""} & set(states.of(self._work.owner.uid).values()))
+        return bool({entry, ""} & set(states.of(self.work.owner.uid).values()))
 
     async def _keep(self, keys: Sequence[str] | None) -> Mapping[str, SecretBytes] | None:
         """The values that the Secret holds, under the target's keys; None where they are to be made.
@@ -138,10 +143,10 @@ class Generation:
         if existing is None:
             return None
         if keys is not None:
-            return kept_values(existing, self._work.owner, keys)
-        record = self._work.record
-        synced = self._work.status.synced_resource_version
-        if synced.startswith(f"{record.generation}-") and is_whole(existing, self._work.owner):
+            return kept_values(existing, self.work.owner, keys)
+        record = self.work.record
+        synced = self.work.status.synced_resource_version
+        if synced.startswith(f"{record.generation}-") and is_whole(existing, self.work.owner):
             self.kept = True
             raise WholeSecretKept(existing.data)
         return None
@@ -150,12 +155,12 @@ class Generation:
         """The target; after a rename the former one, whose values move along."""
         if not self._looked:
             self._looked = True
-            namespace = self._work.key.namespace
-            former = self._work.status.binding.name if self._work.status.binding is not None else ""
-            for name in dict.fromkeys((self._work.target.name, former)):
+            namespace = self.work.key.namespace
+            former = self.work.status.binding.name if self.work.status.binding is not None else ""
+            for name in dict.fromkeys((self.work.target.name, former)):
                 if name and self._existing is None:
-                    manifest = self._work.target.manifest
-                    self._existing = await read_target(self._engine, namespace, name, manifest)
+                    manifest = self.work.target.manifest
+                    self._existing = await read_target(self.engine, namespace, name, manifest)
         return self._existing
 
     async def _check_class(self) -> None:
@@ -165,14 +170,14 @@ class Generation:
             NotOurs: it is of another class.
             KubeError: the API server refuses or cannot be asked.
         """
-        for key in self._work.record.depends_on[1:]:
-            if key in self._engine.books.stores:
+        for key in self.work.record.depends_on[1:]:
+            if key in self.engine.books.stores:
                 continue
             try:
-                body = orjson.loads(await self._engine.api.request("GET", object_path(key)))
+                body = await self.engine.api.read(object_path(key))
             except KubeNotFound:
                 continue
-            if not is_our_class(body["spec"].get("controller", ""), self._engine.settings.controller_class):
+            if not is_our_class(body["spec"].get("controller", ""), self.engine.settings.controller_class):
                 raise NotOurs
 
     async def _check_writable(self) -> None:
@@ -183,7 +188,7 @@ class Generation:
             WholeSecretKept: it is immutable, as the spec has it.
             NoTarget: there is none to merge into.
         """
-        work, existing = self._work, await self._read_existing()
+        work, existing = self.work, await self._read_existing()
         if existing is not None and existing.metadata.get("name") != work.target.name:
             existing = None
         plan = plan_write(work.owner, work.target, existing, _PROBE)
@@ -193,19 +198,19 @@ class Generation:
             raise WholeSecretKept(existing.data)
         if work.record.failures and work.target.manifest is None:
             # It may have been refused before: values that are made first would be taken back each time.
-            await apply(self._engine.api, plan, only_try=True)
+            await apply(self.engine.api, plan, only_try=True)
 
     async def _make(
         self, generator: Generator, view: GeneratorView, entry: str, keys: Sequence[str]
     ) -> Mapping[str, SecretBytes]:
         await self._check_class()
         await self._check_writable()
-        generated = await generator.generate(view, self._engine.access)
+        generated = await generator.generate(view, self.engine.access)
         if generated.state:
             made = generator_state.Made(generator, view, generated.state, entry)
             self._made.append(made)  # before it is noted: what cannot be noted is taken back
             try:
-                await generator_state.note(self._engine, self._work, made)
+                await generator_state.note(self.engine, self.work, made)
             except KeyferryError as error:
                 raise error.within("what was made could not be noted in a GeneratorState") from None
         if (why := self._why(keys)) and not self._rotate:
@@ -215,12 +220,12 @@ class Generation:
 
     def _why(self, keys: Sequence[str]) -> str:
         """Why values are made before their time; empty where it is the first time."""
-        synced, existing = self._work.status.synced_resource_version, self._existing
+        synced, existing = self.work.status.synced_resource_version, self._existing
         if not synced:
             return ""
         if existing is None:
             return "the Secret was gone"
-        edited = not synced.startswith(f"{self._work.record.generation}-")
+        edited = not synced.startswith(f"{self.work.record.generation}-")
         if edited and keys and not any(key in existing.data for key in keys):
             return ""  # a new entry
         return "its entry was changed" if edited else "its data had been changed"
@@ -229,12 +234,12 @@ class Generation:
         """The Secret is not written: nobody will ever use what was made."""
         made, self._made = self._made, []
         for one in made:
-            await generator_state.discard(self._engine, one)
+            await generator_state.discard(self.engine, one)
 
     def settle(self) -> None:
         """The target is written: what was made before and is not in it any more has a deadline from now on."""
         if not self.untouched:
-            generator_state.supersede(self._engine, self._work, self._entries, self._made, kept=self.kept)
+            generator_state.supersede(self.engine, self.work, self._entries, self._made, kept=self.kept)
 
 
 def settle(engine: Engine, work: Work, generation: Generation | None) -> None:

@@ -47,7 +47,7 @@ from keyferry.kube.status import object_path
 from keyferry.kube.watch import Change, ObjectMeta
 from keyferry.ports import Generator, GeneratorView, ObjectKey
 from keyferry.reconcile.engine import Engine
-from keyferry.reconcile.generators import NotOurs, load_generator, view_of
+from keyferry.reconcile.generators import NotOurs, generator_path, load_generator, view_of
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.work import Work
 
@@ -141,7 +141,9 @@ async def note(engine: Engine, work: Work, made: Made) -> None:
         },
         "spec": {"resource": resource, "state": msgspec.Raw(made.state)},
     }
-    await engine.api.request("POST", _path(key, collection=True), body=msgspec.json.encode(document))
+    await engine.api.request(
+        "POST", generator_path(key).rpartition("/")[0], body=msgspec.json.encode(document)
+    )
     made.key = key
     engine.books.generator_states.use((key.namespace, key.name), work.owner.uid, made.entry)
 
@@ -174,7 +176,7 @@ async def discard(engine: Engine, made: Made) -> None:
     """What was made will never be used: take it back now, by way of its state or without one."""
     if made.key is not None:
         try:
-            await engine.api.request("DELETE", _path(made.key))
+            await engine.api.request("DELETE", generator_path(made.key))
         except KeyferryError as error:
             log.debug("%s cannot be deleted: %s", made.key, error)
         else:
@@ -242,7 +244,7 @@ async def _look(engine: Engine, key: ObjectKey) -> None:
     deadline = parse_timestamp((body.get("spec") or {}).get("garbageCollectionDeadline"))
     wait_s = max(0.0, (deadline - engine.clock.now()).total_seconds()) if deadline is not None else None
     if wait_s == 0 or key.namespace in engine.books.ending or await _is_abandoned(engine, key, body):
-        await engine.api.request("DELETE", _path(key))
+        await engine.api.request("DELETE", generator_path(key))
         engine.queue.add(key, Lane.EVENT)
     elif wait_s is not None:
         engine.queue.schedule(key, engine.queue.now() + wait_s, Lane.PERIODIC)
@@ -252,10 +254,10 @@ async def _read(engine: Engine, key: ObjectKey) -> Mapping[str, Any]:
     """The state, after its deadline was written if one is to be."""
     deadline = engine.books.generator_states.deadlines.get(key)
     if deadline is None:
-        body = await engine.api.request("GET", _path(key))
+        body = await engine.api.request("GET", generator_path(key))
     else:
         patch = {"spec": {"garbageCollectionDeadline": timestamp(deadline)}}
-        body = await engine.api.request("PATCH", _path(key), body=patch, content_type=MERGE_PATCH)
+        body = await engine.api.request("PATCH", generator_path(key), body=patch, content_type=MERGE_PATCH)
         engine.books.generator_states.deadlines.pop(key, None)
     try:
         found: Mapping[str, Any] = orjson.loads(body)
@@ -278,7 +280,7 @@ async def _is_abandoned(engine: Engine, key: ObjectKey, body: Mapping[str, Any])
     if known is not None and known.uid == owner["uid"]:
         return False
     try:
-        found = orjson.loads(await engine.api.request("GET", object_path(owner_key)))
+        found = await engine.api.read(object_path(owner_key))
     except KubeNotFound:
         return True
     return bool(found["metadata"]["uid"] != owner["uid"])
@@ -307,7 +309,7 @@ async def _end(engine: Engine, key: ObjectKey, body: Mapping[str, Any]) -> None:
             engine.queue.schedule(key, engine.queue.now() + delay, Lane.RETRY)
             return
     states.failures.pop(key, None)
-    await drop_finalizers(engine.api, _path(key), lambda one: one == names.FINALIZER_GENERATOR_STATE)
+    await drop_finalizers(engine.api, generator_path(key), lambda one: one == names.FINALIZER_GENERATOR_STATE)
 
 
 def _told(error: Exception) -> KeyferryError:
@@ -315,10 +317,7 @@ def _told(error: Exception) -> KeyferryError:
     if isinstance(error, KeyferryError):
         return error
     log.error("a bug in Keyferry", exc_info=error)
-    return InternalError(
-        f"internal error ({type(error).__name__})",
-        hint="The operator's log has the place; please report it",
-    )
+    return InternalError.of(error)
 
 
 def _patience(engine: Engine, key: ObjectKey, error: KeyferryError) -> int:
@@ -387,11 +386,8 @@ async def _tell(
     }
     patch = {"status": {"conditions": [ready]}}
     try:
-        await engine.api.request("PATCH", f"{_path(key)}/status", body=patch, content_type=MERGE_PATCH)
+        await engine.api.request(
+            "PATCH", f"{generator_path(key)}/status", body=patch, content_type=MERGE_PATCH
+        )
     except KubeError as refused:
         log.debug("the status could not be written: %s", refused)
-
-
-def _path(key: ObjectKey, *, collection: bool = False) -> str:
-    base = f"/apis/{names.GENERATORS_API_VERSION}/namespaces/{key.namespace}/generatorstates"
-    return base if collection else f"{base}/{key.name}"

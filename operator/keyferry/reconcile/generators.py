@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import orjson
 
 from keyferry.api import names
 from keyferry.api.external_secret import GeneratorRef
+from keyferry.api.generators.cluster import BLOCKS
+from keyferry.api.generators.kinds import plural_of
 from keyferry.api.model import convert
 from keyferry.core.stores import check_references, is_our_class
 from keyferry.errors import KubeNotFound, NotAvailableError, NotReadyError, SpecError
 from keyferry.kube.shallow import MAX_DEPTH, is_deep
 from keyferry.ports import Generator, GeneratorView, ObjectKey
 from keyferry.reconcile.engine import Engine
-
-_INNER: Final = "Spec"
-"""What the name of a ClusterGenerator's inner spec ends with."""
 
 
 class NotOurs(Exception):
@@ -34,7 +33,7 @@ def generator_key(ref: GeneratorRef, namespace: str) -> ObjectKey:
 def generator_path(key: ObjectKey) -> str:
     """Where the API server has a generator."""
     scope = f"/namespaces/{key.namespace}" if key.namespace else ""
-    return f"/apis/{names.GENERATORS_API_VERSION}{scope}/{key.kind.lower()}s/{key.name}"
+    return f"/apis/{names.GENERATORS_API_VERSION}{scope}/{plural_of(key.kind)}/{key.name}"
 
 
 async def load_generator(engine: Engine, key: ObjectKey, namespace: str) -> tuple[Generator, GeneratorView]:
@@ -91,7 +90,7 @@ def _inner(key: ObjectKey, spec: Mapping[str, Any]) -> tuple[str, Mapping[str, A
     """The kind inside a ClusterGenerator, and its spec."""
     kind = str(spec.get("kind") or "")
     blocks = spec.get("generator") or {}
-    inner = next((block for name, block in blocks.items() if name.lower() == f"{kind}{_INNER}".lower()), None)
+    inner = blocks.get(BLOCKS.get(kind, ""))
     if inner is None:
         raise SpecError(
             f"{key}: spec.kind is {kind[:80]!r}, and spec.generator has no spec of that kind",

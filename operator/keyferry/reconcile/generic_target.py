@@ -22,13 +22,12 @@ from keyferry.core.desired import ExistingSecret, Owner, SecretPlan, Target
 from keyferry.core.hashing import created_by_hash
 from keyferry.core.manifest import Manifest
 from keyferry.errors import KubeNotFound, KubeUnavailable, NotReadyError, SpecError
-from keyferry.kube.apply import WrittenSecret, apply, read_secret
+from keyferry.kube.apply import WrittenSecret, apply, delete_object, read_secret
 from keyferry.kube.listing import list_metadata
 from keyferry.kube.manifests import (
     Resource,
     apply_object,
     collection,
-    delete_object,
     read_object,
     served_kinds,
 )

@@ -26,9 +26,9 @@ from keyferry.core.sources import (
 from keyferry.errors import KeyferryError
 from keyferry.planner.cache import Freshness
 from keyferry.planner.health import Deferred
-from keyferry.ports import ObjectKey, Read, RemoteValue
+from keyferry.ports import Generator, GeneratorView, ObjectKey, Read, RemoteValue
 from keyferry.reconcile.engine import Engine
-from keyferry.reconcile.generation import Generation, WholeSecretKept
+from keyferry.reconcile.generation import Generation, Loaded, WholeSecretKept
 from keyferry.reconcile.generators import generator_key, load_generator
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.stores import StoreUse, store_key, use_store
@@ -65,7 +65,7 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool) -> 
         NoTarget: nothing was made, for there is nothing to write into.
     """
     asked = questions(work.spec, optional_keys(work.owner.annotations))
-    await _check_generators(engine, work, asked)
+    generators = await _load_generators(engine, work, asked)
     uses: dict[ObjectKey, StoreUse] = {}
     reads = [question for question in asked if question.generator is None]
     for question in reads:
@@ -83,45 +83,41 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool) -> 
     assembled = await _assemble(engine, work, answers)
     if len(reads) == len(asked):
         return Resolved(assembled)
-    return await _with_generated(engine, work, asked, answers, rotate=rotate)
+    return await _with_generated(Generation(engine, work, generators, rotate=rotate), asked, answers)
 
 
-async def _check_generators(engine: Engine, work: Work, asked: Sequence[Question]) -> None:
-    """Check that all generators are there, before stores are asked and others of them make values in vain.
-
-    One alone finds out by itself.
+async def _load_generators(engine: Engine, work: Work, asked: Sequence[Question]) -> Loaded:
+    """All generators of the spec, each once, before stores are asked and others of them make values in vain.
 
     Raises:
         KeyferryError: the first that cannot be used.
         NotOurs: one is of another controller class.
     """
-    if len(asked) == 1 or work.target.creation_policy == "None":
-        return
+    loaded: dict[ObjectKey, tuple[Generator, GeneratorView]] = {}
     failed: list[Answered] = []
     for question in asked:
-        if question.generator is None:
+        if question.generator is None or work.target.creation_policy == "None":
             continue
         key = generator_key(question.generator, work.key.namespace)
         try:
-            await load_generator(engine, key, work.key.namespace)
+            if key not in loaded:
+                loaded[key] = await load_generator(engine, key, work.key.namespace)
         except KeyferryError as error:
             failed.append(Answered(question, str(key), error))
     if failed:
         assemble(failed, work.target.deletion_policy)
+    return loaded
 
 
-async def _with_generated(
-    engine: Engine, work: Work, asked: list[Question], answers: list[Answered], *, rotate: bool
-) -> Resolved:
+async def _with_generated(generation: Generation, asked: list[Question], answers: list[Answered]) -> Resolved:
     """The same with the generators' values, each in its entry's place."""
-    generation = Generation(engine, work, rotate=rotate)
     given = iter(answers)
     try:
         complete = [
             next(given) if question.generator is None else await generation.answer(question)
             for question in asked
         ]
-        return Resolved(await _assemble(engine, work, complete), generation)
+        return Resolved(await _assemble(generation.engine, generation.work, complete), generation)
     except WholeSecretKept as whole:
         await generation.undo()
         generation.kept = generation.untouched = True

@@ -14,7 +14,6 @@ from typing import Final
 from keyferry.api import names
 from keyferry.errors import KubeError, KubeNotFound
 from keyferry.kube.listing import list_metadata
-from keyferry.kube.shallow import loads
 from keyferry.kube.status import PLURALS, object_path
 from keyferry.kube.watch import Change
 from keyferry.ports import ObjectKey
@@ -107,7 +106,7 @@ async def reread(engine: Engine, observer: Observer, key: ObjectKey) -> bool:
         KubeError: the API server refuses or cannot be asked.
     """
     try:
-        body = loads(await engine.api.request("GET", object_path(key)))
+        body = await engine.api.read(object_path(key))
     except KubeNotFound:
         gone = {"metadata": {"namespace": key.namespace, "name": key.name}}
         observer.resource(key.kind, Change.GONE, gone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -25,10 +26,9 @@ from keyferry.errors import (
     TimedOut,
 )
 from keyferry.kube.events import NORMAL, WARNING
-from keyferry.kube.shallow import loads
 from keyferry.kube.status import object_path
 from keyferry.ports import Maintenance, ObjectKey, Verdict
-from keyferry.reconcile.books import StoreRecord
+from keyferry.reconcile.books import ExternalSecretRecord, StoreRecord
 from keyferry.reconcile.debts import StoreDebt, put_status
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.queue import Claim, Lane
@@ -96,19 +96,24 @@ def _tell_maintenance(engine: Engine, key: ObjectKey, record: StoreRecord) -> No
 
 def wake(engine: Engine, store: ObjectKey) -> None:
     """Look again at what uses a store and came to nothing so far."""
-    for dependent in engine.books.dependents.of(store):
-        record = engine.books.external_secrets.get(dependent)
-        if record is not None and record.waiting:
+    for dependent, record in _users(engine, store):
+        if record.waiting:
             engine.queue.add(dependent, Lane.EVENT)
 
 
 def _refresh(engine: Engine, store: ObjectKey) -> None:
     """Read anew what uses a store whose spec changed: it may answer otherwise, or not to everybody any more."""
+    for dependent, record in _users(engine, store):
+        record.asked = True
+        engine.queue.add(dependent, Lane.EVENT)
+
+
+def _users(engine: Engine, store: ObjectKey) -> Iterator[tuple[ObjectKey, ExternalSecretRecord]]:
+    """The ExternalSecrets that use a store."""
     for dependent in engine.books.dependents.of(store):
         record = engine.books.external_secrets.get(dependent)
         if record is not None:
-            record.asked = True
-            engine.queue.add(dependent, Lane.EVENT)
+            yield dependent, record
 
 
 def outage_began(engine: Engine, store: ObjectKey) -> None:
@@ -206,7 +211,7 @@ async def _write_owed(engine: Engine, key: ObjectKey, record: StoreRecord, debt:
 async def _catch_up(engine: Engine, key: ObjectKey, record: StoreRecord) -> bool:
     """After a conflict: take over the store as it is now. Whether the verdict still speaks of it."""
     try:
-        body = loads(await engine.api.request("GET", object_path(key)))
+        body = await engine.api.read(object_path(key))
     except KubeNotFound:
         forget_store(engine, key)
         return False

@@ -17,7 +17,6 @@ from keyferry.errors import (
     NotReadyError,
     SpecError,
 )
-from keyferry.kube.shallow import loads
 from keyferry.kube.status import object_path
 from keyferry.planner.planner import Binding
 from keyferry.ports import ObjectKey, Provider, StoreView
@@ -100,7 +99,7 @@ def unavailable_provider(name: str) -> NotAvailableError:
 async def _look_for(engine: Engine, key: ObjectKey) -> StoreRecord:
     """A store that the watch has not told of: it may have been created a moment ago, or not at all."""
     try:
-        body = loads(await engine.api.request("GET", object_path(key)))
+        body = await engine.api.read(object_path(key))
     except KubeNotFound:
         raise NotReadyError(f"{key} does not exist", hint="Create it, or correct secretStoreRef") from None
     engine.books.note_store(key, body)

@@ -8,15 +8,13 @@ serves the object too: that wakes nobody, or both would take turns for ever. A d
 from __future__ import annotations
 
 import logging
-from typing import Final
-
-import msgspec
 
 from keyferry.api import names
 from keyferry.errors import KubeConflict, KubeError, KubeForbidden, KubeInvalid, KubeNotFound
 from keyferry.kube.client import JSON_PATCH
+from keyferry.kube.finalizers import removal
 from keyferry.kube.status import object_path
-from keyferry.kube.watch import ObjectMeta
+from keyferry.kube.watch import read_meta
 from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.engine import Engine
@@ -24,23 +22,12 @@ from keyferry.reconcile.engine import Engine
 log = logging.getLogger(__name__)
 
 
-class _Patched(msgspec.Struct):
-    metadata: ObjectMeta
-
-
-_PATCHED: Final = msgspec.json.Decoder(_Patched)
-
-
 async def release(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) -> None:
     """Take the finalizer off, if it is there. What fails is tried at the next look."""
     if record.finalizer < 0:
         return
-    path = f"/metadata/finalizers/{record.finalizer}"
-    patch = [
-        {"op": "test", "path": "/metadata/uid", "value": record.uid},
-        {"op": "test", "path": path, "value": names.FINALIZER_EXTERNAL_SECRET},
-        {"op": "remove", "path": path},
-    ]
+    same = {"op": "test", "path": "/metadata/uid", "value": record.uid}
+    patch = [same, *removal({record.finalizer: names.FINALIZER_EXTERNAL_SECRET})]
     try:
         body = await engine.api.request("PATCH", object_path(key), body=patch, content_type=JSON_PATCH)
     except (KubeNotFound, KubeConflict, KubeInvalid):
@@ -55,5 +42,5 @@ async def release(engine: Engine, key: ObjectKey, record: ExternalSecretRecord) 
         return
     record.finalizer = -1
     if not record.deleting:
-        record.resource_version = _PATCHED.decode(body).metadata.resource_version
+        record.resource_version = read_meta(body).resource_version
     log.info("the reference operator's finalizer removed")

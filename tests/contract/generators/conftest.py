@@ -25,7 +25,7 @@ from keyferry.testing.clusteraccess import Cluster
 from keyferry.testing.github import GithubDouble
 from keyferry.testing.gitlab import GitlabDouble
 from keyferry.testing.issuer import Issuer
-from keyferry.testing.leaks import LeakDetector, canary
+from keyferry.testing.leaks import canary
 from keyferry.testing.quay import Federation, QuayDouble
 
 REGION = "eu-central-1"
@@ -308,14 +308,6 @@ def spec_of(world: World) -> Callable[..., dict[str, Any]]:
         return {key: value for key, value in changed.items() if value is not None}
 
     return of
-
-
-@pytest.fixture(scope="session")
-def leaks() -> Iterator[LeakDetector]:
-    """Finds canaries in what it is shown. What it found fails the session."""
-    detector = LeakDetector()
-    yield detector
-    detector.check()
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,6 @@ from keyferry.providers.aws import AWSProvider
 from keyferry.providers.fake import FakeProvider
 from keyferry.testing.aws import Administrator, StrictAws
 from keyferry.testing.clusteraccess import Cluster
-from keyferry.testing.leaks import LeakDetector
 
 REGION = "eu-central-1"
 
@@ -191,14 +190,6 @@ async def connect(cluster: Cluster) -> AsyncIterator[Callable[..., Any]]:
             return client
 
         yield make
-
-
-@pytest.fixture(scope="session")
-def leaks() -> Iterator[LeakDetector]:
-    """Finds canaries in what it is shown. What it found fails the session."""
-    detector = LeakDetector()
-    yield detector
-    detector.check()
 
 
 @pytest.fixture(scope="session")

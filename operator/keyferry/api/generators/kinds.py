@@ -19,6 +19,11 @@ from keyferry.api.generators.webhook import WebhookSpec
 from keyferry.api.model import Model
 
 
+def plural_of(kind: str) -> str:
+    """The name of a kind of this group in URLs, such as ecrauthorizationtokens."""
+    return f"{kind.lower()}s"
+
+
 class GeneratorKind(NamedTuple):
     """A kind of generator.
 
@@ -34,8 +39,8 @@ class GeneratorKind(NamedTuple):
 
     @property
     def plural(self) -> str:
-        """The name in URLs, such as ecrauthorizationtokens."""
-        return f"{self.kind.lower()}s"
+        """The name in URLs."""
+        return plural_of(self.kind)
 
 
 _LATER: Final = False
