@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+
 import hypothesis
 import pytest
 
 hypothesis.settings.register_profile("keyferry", deadline=None)  # machines that test are often busy
 hypothesis.settings.load_profile("keyferry")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what runs in the background, and programs that tests start would be deaf to it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
