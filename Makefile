@@ -31,6 +31,7 @@ check: $(STAMP) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m keyferry crds --check
+	@$(BIN)/python -m tests.docs.function_reference --check
 
 unit: $(STAMP) ## Only the tests that need no control plane
 	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)
@@ -47,6 +48,7 @@ bench: $(STAMP) ## Measure against the bare client, in one run
 
 generate: $(STAMP) ## Write the generated files
 	@$(BIN)/python -m keyferry crds --write
+	@$(BIN)/python -m tests.docs.function_reference --write
 
 format: $(STAMP) ## Format, and fix what can be fixed
 	@$(BIN)/ruff format --quiet .

@@ -37,11 +37,12 @@ class ObjectKey(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=Tr
 
 @dataclass(frozen=True, slots=True)
 class SecretObject:
-    """A Secret as auth material: its identity and its values."""
+    """A Secret as auth material: its identity, its values and its labels."""
 
     uid: str
     resource_version: str
     data: SecretData
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +135,13 @@ class ReadingRules:
     Args:
         literal_property_first: a property with dots is first looked up as one literal key, then as a path.
         missing_property_is_absent: a missing property counts as an absent remote secret (deletionPolicy).
+        asks_with_all: the store is asked with all that a reference has (see `Read`), and its answer is the
+            value, or the JSON object of the values: no property is taken out of it.
     """
 
     literal_property_first: bool = False
     missing_property_is_absent: bool = False
+    asks_with_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +194,17 @@ class Read:
         key: the remote key as the manifest names it.
         version: the version as the manifest names it; empty for the current one.
         metadata: ask for the metadata (tags, labels) instead of the value.
+        property, namespace: of the manifest, whose namespace it is; and
+        members: whether the members of an object are wanted, not one value. These three are set only where the
+            provider's rules say so, for then they decide about the answer.
     """
 
     key: str
     version: str = ""
     metadata: bool = False
+    property: str = ""
+    namespace: str = ""
+    members: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,8 +400,11 @@ class Generator(Protocol):
         """
         ...
 
-    def keys(self, view: GeneratorView) -> Sequence[str]:
-        """The keys that `generate` gives, told without generating: by them, values that exist are kept."""
+    def keys(self, view: GeneratorView) -> Sequence[str] | None:
+        """The keys that `generate` gives, told without generating: by them, values that exist are kept.
+
+        None where only the values themselves tell.
+        """
         ...
 
     async def generate(self, view: GeneratorView, cluster: ClusterAccess) -> Generated:

@@ -55,12 +55,12 @@ def test_status_of_a_failure_that_only_a_change_can_mend_is_written_later(
     fault = api_proxy.answer(500, resource="externalsecrets/status")
     tenant.create(
         store({"db": ONE}, controller="private"),
-        external_secret("app", entry("v", "db"), target={"template": {}}),
+        external_secret("app", entry("v", "db"), target={"template": {"data": {"v": "{{ .none }}"}}}),
     )
     api_proxy.wait_for_requests(2, resource="externalsecrets/status", timeout_s=SYNC_S)
     api_proxy.remove(fault)
 
-    tenant.wait_failed("app", "spec.target.template is not available yet")
+    tenant.wait_failed("app", 'map has no entry for key "none"')
 
 
 def test_status_that_cannot_be_written_does_not_make_a_failing_object_ask_more_often(

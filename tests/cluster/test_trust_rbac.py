@@ -16,7 +16,14 @@ from keyferry.api import names
 from keyferry.localcluster import LocalCluster
 from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.awstenant import AWSTenant
-from keyferry.testing.builders import cluster_store, entry, external_secret, fake_provider, store
+from keyferry.testing.builders import (
+    cluster_store,
+    config_map,
+    entry,
+    external_secret,
+    fake_provider,
+    store,
+)
 from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.operator import OperatorProcess
@@ -27,6 +34,7 @@ Access = tuple[str, str, str]
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR, NOBODY = "system:serviceaccount:keyferry:keyferry", "system:serviceaccount:keyferry:nobody"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+FROM_CONFIG_MAP = {"templateFrom": [{"configMap": {"name": "texts", "items": [{"key": "v"}]}}]}
 FOR_ADMISSION = {
     ("external-secrets.io", "externalsecrets/finalizers", "update"),
     ("external-secrets.io", "clusterexternalsecrets/finalizers", "update"),
@@ -141,10 +149,13 @@ def test_each_verb_of_the_role_is_used(app: AWSTenant, watched: Callable, shared
         ),
         external_secret("leaving", entry("v", "gone"), store="leaving", target={"deletionPolicy": "Delete"}),
         external_secret("early", entry("v", "x"), store="not-there-yet"),
+        config_map("texts", {"v": "{{ .v }}"}),
+        external_secret("templated", entry("v", app.key("db")), target={"template": FROM_CONFIG_MAP}),
         external_secret(
             "early-shared", entry("v", "x"), store=cluster_store(f"{shared_store}-not-there-yet")
         ),
     )
+    app.tenant.wait_values("templated", {"v": "first"})
     for number in (2, 3):  # an event that repeats itself is counted up
         app.tenant.wait_synced("db")
         app.put("db", f"value {number}")

@@ -25,7 +25,6 @@ PROVIDERS: dict[str, dict[str, Any]] = {
     "gcpsm": {"projectID": "x", "location": "europe-west3"},
     "gitlab": {"url": "https://192.0.2.1", "projectID": "1", "auth": {"SecretRef": {"accessToken": TOKEN}}},
     "kubernetes": {"remoteNamespace": "x", "auth": {"serviceAccount": {"name": "x"}}},
-    "webhook": {"url": "https://192.0.2.1/{{ .remoteRef.key }}", "result": {"jsonPath": "$.a"}},
     "doppler": {
         "auth": {"secretRef": {"dopplerToken": TOKEN}},
         "unknown": {"deep": [1, {"a": None, "b": 1.5}]},

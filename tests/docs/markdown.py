@@ -6,6 +6,8 @@ Marks are HTML comments right before a block; nobody sees them on the rendered p
     <!-- synced: name -->    the operator must sync this ExternalSecret of the block
     <!-- failed: text -->    the operator must say this of the block's ExternalSecret
     <!-- policy: name -->    an IAM policy that a test gives to the AWS double
+    <!-- given: name -->     a test gives the values that the block has no store for
+    <!-- renders: name -->   what `keyferry render` prints at the end for this ExternalSecret of the page; … varies
 """
 
 from __future__ import annotations

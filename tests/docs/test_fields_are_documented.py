@@ -14,6 +14,7 @@ from keyferry.api.cluster_external_secret import ClusterExternalSecretSpec
 from keyferry.api.external_secret import ExternalSecretSpec
 from keyferry.api.providers.aws import AWSProvider
 from keyferry.api.providers.fake import FakeProvider
+from keyferry.api.providers.webhook import WebhookProvider
 from keyferry.api.secret_store import SecretStoreProvider, SecretStoreSpec
 from keyferry.providers.registry import AVAILABLE
 
@@ -44,12 +45,6 @@ def _below(hint: Any, path: str) -> Iterator[str]:
             yield here
 
 
-def later() -> tuple[str, ...]:
-    """The fields that the page lists as not available yet."""
-    text = prose(KINDS / "externalsecret.md").partition("### Not available yet")[2].partition("###")[0]
-    return tuple(re.findall(r"`([\w.\[\]]+)`", text))
-
-
 def documented(page: Any, *columns: str) -> set[str]:
     """The fields of the page's tables."""
     return {row[0].strip("`") for row in table(page, *columns)}
@@ -62,8 +57,7 @@ def test_page_of_externalsecret_has_every_field():
     missing = {
         path
         for path in wanted - rows
-        if not path.startswith(later())
-        and not path.startswith(
+        if not path.startswith(
             ("dataFrom[].extract.", "data[].sourceRef.storeRef.", "dataFrom[].sourceRef.storeRef.")
         )
         and not any(row.startswith(f"{path}.") for row in rows)
@@ -71,25 +65,6 @@ def test_page_of_externalsecret_has_every_field():
 
     assert set() == missing
     assert set() == rows - wanted - {"dataFrom[].rewrite"}  # a list, named without its brackets
-
-
-def test_later_fields_are_those_that_the_operator_refuses():
-    """The list on the page, against what core says of a spec that uses all of them."""
-    from keyferry.api.model import convert
-    from keyferry.core.sources import check_available
-    from keyferry.errors import NotAvailableError
-
-    spec = {
-        "target": {"template": {}, "manifest": {"apiVersion": "v1", "kind": "ConfigMap"}},
-        "syncWindows": {"kind": "allow", "windows": [{"schedule": "@daily", "duration": "1h"}]},
-        "dataFrom": [{"find": {}, "rewrite": [{"merge": {}}, {"transform": {"template": "x"}}]}],
-    }
-    try:
-        check_available(convert(spec, ExternalSecretSpec))
-    except NotAvailableError as error:
-        refused = set(re.findall(r"spec\.([\w.\[\]]+)", re.sub(r"\[\d\]", "[]", error.message)))
-
-    assert refused == set(later())
 
 
 def test_page_of_stores_has_every_field():
@@ -131,6 +106,18 @@ def test_page_of_fake_has_every_field():
     rows = documented(PROVIDERS / "fake.md", "Field", "What it does")
 
     assert rows == set(fields(FakeProvider)) - {"data[]"}
+
+
+def test_page_of_webhook_has_every_field():
+    rows = documented(PROVIDERS / "webhook.md", "Field", "What it does")
+    missing = {
+        path
+        for path in set(fields(WebhookProvider)) - rows
+        if not any(path.startswith(f"{row}.") or row.startswith(f"{path}.") for row in rows)
+    }
+
+    assert set() == missing - {"secrets[]"}
+    assert set() == rows - set(fields(WebhookProvider))
 
 
 def test_every_provider_is_listed_as_served_or_as_kept():

@@ -12,6 +12,7 @@ from .markdown import ROOT, prose, shown
 QUOTING = {
     "docs/troubleshooting.md": ("", ""),
     "docs/providers/aws.md": ("## What it says", ""),
+    "docs/providers/webhook.md": ("## What it says", ""),
     "docs/kinds/secretstore.md": ("and then has the cause:", "Each change"),
 }
 """Pages, and between which words each list item begins with a quoted message; `…` stands for what varies."""

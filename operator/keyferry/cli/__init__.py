@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "run": "Run the operator.",
     "demo": "Show the main job on this machine, with a timeline.",
     "cluster": "A real control plane on this machine, for people and scripts.",
+    "render": "Render ExternalSecrets from files, without a cluster.",
     "convert": "Rewrite v1beta1 manifests for v1.",
     "crds": "Print, write or check the CustomResourceDefinitions and admission policies.",
 }

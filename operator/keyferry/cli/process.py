@@ -29,6 +29,8 @@ from keyferry.clock import SystemClock
 from keyferry.core.addresses import AddressPolicy
 from keyferry.errors import KeyferryError, KubeError, KubeUnavailable
 from keyferry.generators.registry import build_generators as build_local_generators
+from keyferry.gotemplate import Limits
+from keyferry.gotemplate.budget import CRYPTO_UNITS_PER_S
 from keyferry.kube.access import KubeAccess
 from keyferry.kube.client import KubeApi
 from keyferry.kube.config import ClusterConfig, load_config
@@ -48,6 +50,7 @@ from keyferry.reconcile.generator_state import observe_state, reconcile_generato
 from keyferry.reconcile.namespace import NAMESPACE, reconcile_namespace
 from keyferry.reconcile.observe import Observer, look_again
 from keyferry.reconcile.queue import Lane, WorkQueue
+from keyferry.reconcile.rendering import Rendering, RenderSettings
 from keyferry.reconcile.resync import INTERVAL_S, Resync, collection_path
 from keyferry.reconcile.runner import AHEAD, Runner
 from keyferry.reconcile.secret_store import outage_began, outage_ended, reconcile_store, store_kinds
@@ -95,6 +98,11 @@ class RunOptions:
     enable_cluster_external_secret_reconciler: bool = True
     enable_generator_state: bool = True
     generator_gc_grace_period: float = 120.0
+    template_left_delimiter: str = "{{"
+    template_right_delimiter: str = "}}"
+    template_steps: int = 100_000
+    template_memory: int = 64
+    template_timeout: float = 5.0
     resync_interval: float = INTERVAL_S
     watch_silence: float = SILENCE_S
     live_watch_silence: float = WATCH_SILENCE_S
@@ -122,6 +130,16 @@ def run_process(options: RunOptions) -> int:
     import uvloop
 
     return uvloop.run(Process(options, config).run())
+
+
+def _render_settings(options: RunOptions) -> RenderSettings:
+    limits = Limits(
+        steps=options.template_steps,
+        memory_bytes=options.template_memory << 20,
+        seconds=options.template_timeout,
+        crypto_units=int(options.template_timeout * CRYPTO_UNITS_PER_S),
+    )
+    return RenderSettings(options.template_left_delimiter, options.template_right_delimiter, limits)
 
 
 class Process:
@@ -222,6 +240,7 @@ class Process:
             ),
             providers=providers,
             generators={**build_local_generators(), **build_generators(provider_settings, providers)},
+            rendering=Rendering(_render_settings(options)),
         )
 
     async def _serve(self) -> None:
@@ -247,7 +266,9 @@ class Process:
         self._spawn(self.engine.events.run(), "events")
         books = self.engine.books
         secrets = self._watch_metadata(
-            "secrets", self._observer.secret, lambda: self._used("Secret").union(books.known_secrets())
+            "secrets",
+            self._observer.secret,
+            lambda: self._used("Secret").union(books.known_secrets(), self.engine.sources.places("Secret")),
         )
         self._watch_metadata(
             "serviceaccounts", self._observer.service_account, lambda: self._used("ServiceAccount")
@@ -455,6 +476,8 @@ class Process:
         await self._runner.stop(DRAIN_S)
         await self._tasks.close()
         await self.engine.generic.close()
+        await self.engine.sources.close()
+        self.engine.rendering.close()
         for generator in self.engine.generators.values():
             await generator.close()
         await self.engine.planner.close()

@@ -47,8 +47,6 @@ WITHOUT_MEANING: Final = {
     "enable-extended-metric-labels": _NOT_YET,
     "enable-cluster-push-secret-reconciler": _KIND_NOT_YET,
     "enable-push-secret-reconciler": _KIND_NOT_YET,
-    "template-left-delimiter": _NOT_YET,
-    "template-right-delimiter": _NOT_YET,
 }
 
 
@@ -145,6 +143,31 @@ def _limits(command: Any) -> Any:
     "--unsafe-allow-generic-targets",
     default=False,
     text="Let spec.target.manifest name other kinds than Secret.",
+)
+@click.option(
+    "--template-left-delimiter", default="{{", show_default=True, help="Begins an action in templates."
+)
+@click.option("--template-right-delimiter", default="}}", show_default=True, help="Ends it.")
+@click.option(
+    "--template-steps",
+    type=click.IntRange(1_000, 100_000_000),
+    default=100_000,
+    show_default=True,
+    help="Work that the templates of one object may take together, about a microsecond each.",
+)
+@click.option(
+    "--template-memory",
+    type=click.IntRange(1, 1024),
+    default=64,
+    show_default=True,
+    help="MiB of all values that they may make.",
+)
+@click.option(
+    "--template-timeout",
+    type=GoDuration(),
+    default="5s",
+    show_default=True,
+    help="Time that they may take, and their cryptography as well.",
 )
 @_limits
 @_accepted

@@ -7,17 +7,34 @@ Rules: the ExternalSecret API's creation policies.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from keyferry.api import names
+from keyferry.core.fieldpath import Fields, content, with_fields, without_former
 from keyferry.core.hashing import created_by_hash, data_hash, field_manager
-from keyferry.core.manifest import Manifest, content_hash
+from keyferry.core.manifest import content_hash, read_data, with_data
 from keyferry.core.ownership import OwnedFields, owned_fields
-from keyferry.errors import ON_CHANGE, KeyferryError, OwnershipError, RenderError
+from keyferry.core.target import Action, ExistingSecret, Owner, SecretPlan, Target, is_intact
+from keyferry.errors import ON_CHANGE, KeyferryError, OwnershipError, RenderError, SpecError
 from keyferry.secretdata import SecretData
+
+__all__ = [
+    "Action",
+    "ExistingSecret",
+    "ImmutableError",
+    "OwnedByAnotherError",
+    "Owner",
+    "SecretPlan",
+    "Target",
+    "controller_of",
+    "is_intact",
+    "lacks_rendered",
+    "plan_delete",
+    "plan_metadata",
+    "plan_write",
+]
 
 MAX_SECRET_BYTES: Final = 1024 * 1024
 """Most bytes of values in one Secret (Kubernetes API reference, Secret v1)."""
@@ -37,141 +54,33 @@ class ImmutableError(KeyferryError):
     default_retry = ON_CHANGE
 
 
-class Action(enum.Enum):
-    """What to do with the target Secret."""
-
-    NOTHING = "nothing"
-    CREATE = "create"
-    UPDATE = "update"
-    DELETE = "delete"
-    WAIT = "wait"
-    """creationPolicy Merge and no Secret yet: its creation by somebody wakes us."""
-
-
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """The ExternalSecret behind a target Secret.
+class _Contents:
+    """What the target is to hold, and whether it holds something else; `document` as in a plan."""
 
-    Args:
-        labels, annotations: copied to the Secret where the spec has no template.
-    """
-
-    namespace: str
-    name: str
-    uid: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What the spec says of its target, defaults applied."""
-
-    name: str
-    creation_policy: str = "Owner"
-    deletion_policy: str = "Retain"
-    immutable: bool = False
-    manifest: Manifest | None = None
-    """Its kind, where it is no Secret."""
-
-    @property
-    def kind(self) -> str:
-        """Its kind, as texts name it."""
-        return "Secret" if self.manifest is None else self.manifest.kind
-
-    def hash_of(self, data: SecretData, existing: ExistingSecret | None) -> str:
-        """The `data-hash` annotation's value for the target with this data."""
-        if self.manifest is None:
-            return data_hash(data)
-        return content_hash(self.manifest, existing.document if existing is not None else {}, data)
-
-
-@dataclass(frozen=True, slots=True)
-class ExistingSecret:
-    """A Secret as the API server has it, or the values of another object as if they were a Secret's.
-
-    Args:
-        metadata: its whole metadata as JSON, so that an update loses nothing of it.
-        manifest: its kind, where it is no Secret.
-        document: the whole of an object that is no Secret.
-    """
-
-    uid: str
-    resource_version: str
-    metadata: Mapping[str, Any]
-    type: str
-    immutable: bool
     data: SecretData
-    manifest: Manifest | None = None
+    hashed: str
+    changed: bool
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def content_hash(self) -> str:
-        """The `data-hash` annotation's value for what it holds now."""
-        if self.manifest is None:
-            return data_hash(self.data)
-        return content_hash(self.manifest, self.document, self.data)
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Its labels, never None."""
-        return self.metadata.get("labels") or {}
-
-    @property
-    def annotations(self) -> Mapping[str, str]:
-        """Its annotations, never None."""
-        return self.metadata.get("annotations") or {}
-
-    @property
-    def owner_references(self) -> list[Mapping[str, Any]]:
-        """Its owner references, never None."""
-        return list(self.metadata.get("ownerReferences") or [])
-
-
-@dataclass(frozen=True, slots=True)
-class SecretPlan:
-    """One write, or none, with its reason.
-
-    Args:
-        data_changed: whether any value or key changes, as opposed to metadata alone.
-        existing: what an update or delete starts from; its resourceVersion guards the write.
-    """
-
-    action: Action
-    reason: str
-    namespace: str
-    name: str
-    manager: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    owner_references: list[Mapping[str, Any]] = field(default_factory=list)
-    type: str = ""
-    immutable: bool = False
-    data: SecretData = field(default_factory=SecretData)
-    data_changed: bool = False
-    existing: ExistingSecret | None = None
-    manifest: Manifest | None = None
-
-
-def is_intact(existing: ExistingSecret) -> bool:
-    """Whether the Secret still is what was written: our label, and the hash of its data as noted on it."""
-    noted = existing.annotations.get(names.ANNOTATION_DATA_HASH)
-    managed = existing.labels.get(names.LABEL_MANAGED) == names.LABEL_MANAGED_VALUE
-    return managed and noted == existing.content_hash
 
 
 def plan_write(
     owner: Owner,
     target: Target,
     existing: ExistingSecret | None,
-    data: SecretData,
+    data: SecretData | None,
     sharers: frozenset[str] = frozenset(),
+    *,
+    fields: Fields | None = None,
 ) -> SecretPlan:
     """The write that brings the resolved data into the target.
 
     Args:
-        owner, target, data: what is wanted.
+        owner, target: what is wanted.
         existing: what there is.
+        data: the values that are wanted; None for those that there are.
+        fields: what is wanted instead of `data` where the target is no Secret and its template has places of
+            its own.
         sharers: names of other ExternalSecrets that merge into the same target. Labels and annotations that
             they wrote stay: else each would replace the other's for ever.
 
@@ -179,45 +88,79 @@ def plan_write(
         OwnershipError: another ExternalSecret, or for policy Owner another controller, owns the Secret.
         ImmutableError: it is immutable and holds other data, without that being what the spec asks for.
         RenderError: the data is larger than a Secret may be.
+        SpecError: the Secret is of another type than the spec says.
     """
     if target.creation_policy == "None":
         return _plan(owner, target, Action.NOTHING, "creationPolicy is None")
     if existing is None:
         if target.creation_policy not in _CREATES:
             return _plan(owner, target, Action.WAIT, f"no {target.kind} to merge with")
-        _check_size(target, data)
-        return _planned_create(owner, target, data)
-    owned = owned_fields(existing.metadata.get("managedFields") or [], field_manager(owner.name))
+        wanted = _contents(owner, target, None, data, fields)
+        _check_size(target, wanted.data)
+        return _planned_create(owner, target, wanted)
     others = frozenset(map(field_manager, sharers))
-    wanted = data
-    if target.creation_policy in _KEEPS_FOREIGN_KEYS:
-        kept = {key: value for key, value in existing.data.items() if key not in owned.data}
-        wanted = SecretData({**kept, **data})
-    if existing.immutable and dict(wanted) != dict(existing.data):
+    wanted = _contents(owner, target, existing, data, fields)
+    if existing.immutable and wanted.changed:
         # Asked for by the spec, data that we wrote stays as it was and counts as right; metadata follows.
         ours = existing.annotations.get(names.ANNOTATION_DATA_HASH) == existing.content_hash
         # Before the data is called somebody's: whose Secret it is decides first.
-        plan = _planned_update(owner, target, existing, existing.data, others.__contains__)
+        plan = _planned_update(owner, target, existing, _as_it_is(existing), others.__contains__)
         if target.immutable and ours:
             return plan
         raise ImmutableError(
             f'{target.kind} "{owner.namespace}/{target.name}" is immutable and holds other data',
             hint="Delete it, or use another spec.target.name",
         )
-    _check_size(target, wanted)
-    return _planned_update(owner, target, existing, wanted, others.__contains__)
+    _check_size(target, wanted.data)
+    plan = _planned_update(owner, target, existing, wanted, others.__contains__)
+    if target.type and existing.type != target.type:
+        raise SpecError(
+            f'{target.kind} "{owner.namespace}/{target.name}" has type "{existing.type}", and '
+            f'spec.target.template.type is "{target.type}": the type of a Secret cannot change',
+            hint="Delete it, or use another spec.target.name",
+        )
+    return _with_finalizers(plan, target, existing)
 
 
 def plan_metadata(owner: Owner, target: Target, existing: ExistingSecret) -> SecretPlan:
     """The write that puts labels, annotations and ownership right and leaves the data as it is.
 
     For a Secret whose data is known to be right, so that nothing has to be fetched. What any other
-    ExternalSecret wrote on a target that is merged into stays until a refresh.
+    ExternalSecret wrote on a target that is merged into stays until a refresh, and so does what a template
+    makes of values.
 
     Raises:
         OwnershipError: as `plan_write`.
     """
-    return _planned_update(owner, target, existing, existing.data, _is_external_secrets)
+    known = _without_values(owner, target, existing)
+    return _planned_update(known, target, existing, _as_it_is(existing), _is_external_secrets)
+
+
+def lacks_rendered(target: Target, existing: ExistingSecret) -> bool:
+    """Whether a label or annotation is gone that a template makes of values, which `plan_metadata` cannot make."""
+    fixed = target.fixed
+    return fixed is not None and not (
+        fixed.rendered_labels <= existing.labels.keys()
+        and fixed.rendered_annotations <= existing.annotations.keys()
+    )
+
+
+def _without_values(owner: Owner, target: Target, existing: ExistingSecret) -> Owner:
+    """The owner with the metadata of its template, as far as it can be told; the rest as it is on the target."""
+    fixed = target.fixed
+    if fixed is None:
+        return owner
+    owned = owned_fields(existing.metadata.get("managedFields") or [], field_manager(owner.name))
+    labels = fixed.rendered_labels | (owned.labels if fixed.open_labels else frozenset())
+    annotations = fixed.rendered_annotations | (owned.annotations if fixed.open_annotations else frozenset())
+    return replace(
+        owner,
+        labels={**{k: v for k, v in existing.labels.items() if k in labels}, **fixed.labels},
+        annotations={
+            **{k: v for k, v in existing.annotations.items() if k in annotations},
+            **fixed.annotations,
+        },
+    )
 
 
 def plan_delete(owner: Owner, target: Target, existing: ExistingSecret | None, reason: str) -> SecretPlan:
@@ -259,8 +202,61 @@ def _check_size(target: Target, data: SecretData) -> None:
         )
 
 
-def _planned_create(owner: Owner, target: Target, data: SecretData) -> SecretPlan:
-    labels, annotations = _wanted_metadata(owner, target, {}, {}, target.hash_of(data, None))
+def _contents(
+    owner: Owner,
+    target: Target,
+    existing: ExistingSecret | None,
+    data: SecretData | None,
+    fields: Fields | None,
+) -> _Contents:
+    """What the target is to hold, by its policies."""
+    if data is None and existing is not None:
+        return _as_it_is(existing)
+    data = data if data is not None else SecretData()
+    manager, wanted, manifest = field_manager(owner.name), data, target.manifest
+    before = existing.document if existing is not None else {}
+    if manifest is not None and fields is not None:
+        managed = (before.get("metadata") or {}).get("managedFields") or []
+        document = with_fields(without_former(before, managed, manager, fields), fields)
+        changed = content(document) != content(before)
+        made, hashed = read_data(manifest, document), content_hash(manifest, document)
+        return _Contents(made, hashed, changed, document)
+    if existing is not None and target.creation_policy in _KEEPS_FOREIGN_KEYS:
+        owned = owned_fields(existing.metadata.get("managedFields") or [], manager)
+        kept = {key: value for key, value in existing.data.items() if key not in owned.data}
+        wanted = SecretData({**kept, **data})
+    changed = existing is None or dict(wanted) != dict(existing.data)
+    if manifest is None:
+        return _Contents(wanted, data_hash(wanted), changed)
+    document = with_data(manifest, before, wanted)
+    return _Contents(wanted, content_hash(manifest, document), changed, document)
+
+
+def _as_it_is(existing: ExistingSecret) -> _Contents:
+    return _Contents(existing.data, existing.content_hash, changed=False, document=existing.document)
+
+
+def _with_finalizers(plan: SecretPlan, target: Target, existing: ExistingSecret) -> SecretPlan:
+    """The plan with the finalizers that the spec names, and without those that it named before.
+
+    Only with a write of the whole: whoever is done with a finalizer takes it off, and must not find it again.
+    """
+    before = tuple(existing.metadata.get("finalizers") or ())
+    owned = owned_fields(existing.metadata.get("managedFields") or [], plan.manager).finalizers
+    if existing.metadata.get("deletionTimestamp"):
+        return plan  # what is being deleted takes no new ones
+    kept = tuple(one for one in before if one in target.finalizers or one not in owned)
+    wanted = (*kept, *(one for one in target.finalizers if one not in kept))
+    if wanted == before:
+        return plan
+    action, reason = plan.action, plan.reason
+    if action is Action.NOTHING:
+        action, reason = Action.UPDATE, "its metadata changed"
+    return replace(plan, action=action, reason=reason, finalizers=wanted)
+
+
+def _planned_create(owner: Owner, target: Target, wanted: _Contents) -> SecretPlan:
+    labels, annotations = _wanted_metadata(owner, target, {}, {}, wanted.hashed)
     references = [_owner_reference(owner)] if target.creation_policy == "Owner" else []
     return SecretPlan(
         Action.CREATE,
@@ -271,11 +267,14 @@ def _planned_create(owner: Owner, target: Target, data: SecretData) -> SecretPla
         labels=labels,
         annotations=annotations,
         owner_references=references,
-        type="Opaque",
+        type=target.type or "Opaque",
         immutable=target.immutable,
-        data=data,
+        data=wanted.data,
         data_changed=True,
         manifest=target.manifest,
+        document=wanted.document,
+        by_fields=target.by_fields,
+        finalizers=target.finalizers or None,
     )
 
 
@@ -283,7 +282,7 @@ def _planned_update(
     owner: Owner,
     target: Target,
     existing: ExistingSecret,
-    wanted: SecretData,
+    wanted: _Contents,
     is_other: Callable[[str], bool],
 ) -> SecretPlan:
     references = _wanted_owner_references(owner, target, existing)
@@ -299,12 +298,11 @@ def _planned_update(
         target,
         {k: v for k, v in existing.labels.items() if k not in owned.labels - theirs.labels},
         {k: v for k, v in existing.annotations.items() if k not in owned.annotations - theirs.annotations},
-        target.hash_of(wanted, existing),
+        wanted.hashed,
     )
     immutable = target.immutable or existing.immutable
-    data_changed = dict(wanted) != dict(existing.data)
     unchanged = (
-        not data_changed
+        not wanted.changed
         and labels == dict(existing.labels)
         and annotations == dict(existing.annotations)
         and references == existing.owner_references
@@ -314,7 +312,7 @@ def _planned_update(
         Action.NOTHING if unchanged else Action.UPDATE,
         f"the {target.kind} is right"
         if unchanged
-        else f"its {'data' if data_changed else 'metadata'} changed",
+        else f"its {'data' if wanted.changed else 'metadata'} changed",
         owner.namespace,
         target.name,
         field_manager(owner.name),
@@ -323,10 +321,12 @@ def _planned_update(
         owner_references=references,
         type=existing.type,
         immutable=immutable,
-        data=wanted,
-        data_changed=data_changed,
+        data=wanted.data,
+        data_changed=wanted.changed,
         existing=existing,
         manifest=target.manifest,
+        document=wanted.document,
+        by_fields=target.by_fields,
     )
 
 

@@ -30,6 +30,7 @@ class RefreshState:
         synced: `status.syncedResourceVersion`; empty before the first sync.
         refreshed_at: when data was last read from the stores; None if never.
         windows: syncWindows; None for any time.
+        template_changed: whether a text has changed that the target is made from: as if the object had.
     """
 
     policy: str
@@ -39,6 +40,7 @@ class RefreshState:
     synced: str
     refreshed_at: datetime | None
     windows: Windows | None = None
+    template_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ def refresh_due(state: RefreshState, now: datetime) -> Due:
         return Due(now=True, why="never synced")
     if state.policy == "OnChange" and state.synced != state.current:
         return Due(now=True, why="the ExternalSecret changed")
+    if state.policy == "OnChange" and state.template_changed:
+        return Due(now=True, why="its template changed")
     return Due(now=False, why=f"refreshPolicy is {state.policy}")
 
 
@@ -71,13 +75,20 @@ def asked_due(due: Due) -> Due:
     return Due(now=True, why="asked for") if due.next_at is not None and not due.held else due
 
 
+def heeds_changes(state: RefreshState) -> bool:
+    """Whether a change of its template is looked for before a refresh is due."""
+    if state.policy == "OnChange":
+        return bool(state.synced)
+    return state.policy != "CreatedOnce" and bool(state.synced) and state.interval > timedelta(0)
+
+
 def rotation_due(state: RefreshState, now: datetime) -> bool:
     """Whether the interval has passed, which alone makes generated values due; an edit of the object does not."""
     if state.policy in ("CreatedOnce", "OnChange") or not state.synced:
         return False
     if state.refreshed_at is None or state.refreshed_at > now:
         return False
-    return _periodic(replace(state, synced=state.current), now).now
+    return _periodic(replace(state, synced=state.current, template_changed=False), now).now
 
 
 def _periodic(state: RefreshState, now: datetime) -> Due:
@@ -85,6 +96,8 @@ def _periodic(state: RefreshState, now: datetime) -> Due:
         return Due(now=False, why="refreshInterval is 0")
     if state.synced != state.current:
         return Due(now=True, why="the ExternalSecret changed" if state.synced else "never synced")
+    if state.template_changed:
+        return Due(now=True, why="its template changed")
     if state.refreshed_at is None:
         return Due(now=True, why="no refresh time is known")
     if state.refreshed_at > now + CLOCK_TOLERANCE:

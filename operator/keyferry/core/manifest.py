@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from keyferry.api import names
 from keyferry.api.external_secret import Target as TargetSpec
+from keyferry.core.fieldpath import content
 from keyferry.core.hashing import object_hash
 from keyferry.errors import RenderError, SpecError
 from keyferry.secretdata import SecretBytes, SecretData
@@ -116,13 +117,18 @@ def with_data(manifest: Manifest, document: Mapping[str, Any], data: SecretData)
     return {**document, **place} if manifest.is_config_map else {**document, "spec": place}
 
 
-def content_hash(manifest: Manifest, document: Mapping[str, Any], data: SecretData) -> str:
-    """The `data-hash` annotation's value for an object with these values: over `.data`, else over `.spec`.
+def content_hash(manifest: Manifest, document: Mapping[str, Any]) -> str:
+    """The `data-hash` annotation's value for an object.
+
+    It is over the `.data` of a ConfigMap, and of others over `.spec`, else `.data`, else all that is in it.
 
     Raises:
-        RenderError: as `with_data`.
+        RenderError: it is nested too deep.
     """
-    return object_hash(with_data(manifest, document, data)["data" if manifest.is_config_map else "spec"])
+    if manifest.is_config_map:
+        return object_hash(_place(manifest, document).get("data") or {})
+    place = next((name for name in ("spec", "data") if name in document), "")
+    return object_hash(document[place] if place else content(document))
 
 
 def fields_as_of_a_secret(

@@ -7,6 +7,7 @@ Source: Kubernetes documentation, Server-Side Apply, "Field management" (FieldsV
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,12 @@ from keyferry.api import names
 
 @dataclass(frozen=True, slots=True)
 class OwnedFields:
-    """Names of data keys, labels and annotations that one field manager owns."""
+    """Names of data keys, labels, annotations and finalizers that one field manager owns."""
 
     data: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
     annotations: frozenset[str] = frozenset()
+    finalizers: frozenset[str] = frozenset()
 
 
 def owned_fields(managed_fields: Iterable[Mapping[str, Any]], manager: str) -> OwnedFields:
@@ -28,6 +30,7 @@ def owned_fields(managed_fields: Iterable[Mapping[str, Any]], manager: str) -> O
     data: set[str] = set()
     labels: set[str] = set()
     annotations: set[str] = set()
+    finalizers: set[str] = set()
     for entry in managed_fields:
         if not isinstance(entry, Mapping) or entry.get("manager") != manager:
             continue
@@ -39,7 +42,8 @@ def owned_fields(managed_fields: Iterable[Mapping[str, Any]], manager: str) -> O
         if isinstance(metadata, dict):
             labels |= _names(metadata.get("f:labels"))
             annotations |= _names(metadata.get("f:annotations"))
-    return OwnedFields(frozenset(data), frozenset(labels), frozenset(annotations))
+            finalizers |= _elements(metadata.get("f:finalizers"))
+    return OwnedFields(frozenset(data), frozenset(labels), frozenset(annotations), frozenset(finalizers))
 
 
 def owned_by_siblings(managed_fields: Iterable[Mapping[str, Any]], manager: str) -> frozenset[str]:
@@ -59,3 +63,17 @@ def _names(fields: object) -> set[str]:
     if not isinstance(fields, dict):
         return set()
     return {name[2:] for name in fields if isinstance(name, str) and name.startswith("f:")}
+
+
+def _elements(fields: object) -> set[str]:
+    """The texts in a list whose elements are owned one by one: `v:"text"`."""
+    if not isinstance(fields, dict):
+        return set()
+    found = set()
+    for name in fields:
+        if isinstance(name, str) and name.startswith("v:"):
+            try:
+                found.add(str(json.loads(name[2:])))
+            except ValueError:
+                continue
+    return found

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final
 
-from keyferry.api.external_secret import Rewrite, RewriteMerge, RewriteRegexp
+from keyferry.api.external_secret import Rewrite, RewriteMerge, RewriteRegexp, RewriteTransform
 from keyferry.core.gotext import go_json, go_number, go_object, unquoted
 from keyferry.core.patterns import MAX_WORK, Pattern, Work
 from keyferry.core.select import select_members
-from keyferry.errors import KeyferryError, NotAvailableError, RenderError, SpecError
+from keyferry.core.template import Renderer
+from keyferry.core.template_error import Place
+from keyferry.errors import KeyferryError, RenderError, SpecError
 from keyferry.secretdata import SecretBytes
 
 _MAX_SHOWN: Final = 80
@@ -35,13 +37,18 @@ class Rewritten:
     collisions: tuple[str, ...] = ()
 
 
-def rewrite(values: Mapping[str, SecretBytes], steps: Sequence[Rewrite]) -> Rewritten:
+def rewrite(
+    values: Mapping[str, SecretBytes], steps: Sequence[Rewrite], renderer: Renderer | None = None
+) -> Rewritten:
     """The values under the keys that the steps give them.
+
+    Args:
+        renderer: for steps that are templates.
 
     Raises:
         SpecError: a step is wrong whatever the values are.
-        NotAvailableError: a step is of a kind that this version does not do.
-        RenderError: the values cannot be merged, or renaming takes too much work.
+        RenderError: the values cannot be merged, a template fails, or renaming takes too much work.
+        SlowFunction: a template asks for costly work where there is no time for it.
     """
     work = Work()
     result = dict(values)
@@ -50,12 +57,10 @@ def rewrite(values: Mapping[str, SecretBytes], steps: Sequence[Rewrite]) -> Rewr
         try:
             if step.merge is not None:
                 result = _merged(result, step.merge)
-            elif step.regexp is not None:
-                names = _renamed(result, step.regexp, work)
+            else:
+                names = _new_names(result, step, work, renderer)
                 collisions += _collisions(names)
                 result = {new: result[old] for old, new in names.items()}
-            elif step.transform is not None:
-                _refuse_transform()
         except KeyferryError as error:
             raise error.within(f"rewrite[{index}]") from None
     return Rewritten(result, tuple(collisions))
@@ -86,17 +91,30 @@ def renamed_keys(keys: Sequence[str], steps: Sequence[Rewrite]) -> tuple[str, ..
     return tuple(sorted(set(current) - {""}))
 
 
-def _refuse_transform() -> NoReturn:
-    raise NotAvailableError("transform is not available yet in this version of Keyferry")
+def _new_names(keys: Iterable[str], step: Rewrite, work: Work, renderer: Renderer | None) -> dict[str, str]:
+    """The new name of each key, by a regular expression or a template."""
+    if step.regexp is not None:
+        return _renamed(keys, step.regexp, work)
+    if step.transform is None:
+        return {key: key for key in keys}
+    if renderer is None:
+        raise ValueError("a template needs a renderer")
+    return _transformed(keys, step.transform, renderer)
 
 
-# -- regexp
+# -- regexp and transform
 
 
 def _renamed(keys: Iterable[str], step: RewriteRegexp, work: Work) -> dict[str, str]:
     """The new name of each key. Sorted, so that of two that become one always the same one wins: the last."""
     pattern = Pattern(step.source)
     return {key: pattern.replace(key, step.target, work) for key in sorted(keys)}
+
+
+def _transformed(keys: Iterable[str], step: RewriteTransform, renderer: Renderer) -> dict[str, str]:
+    """The same, sorted as well."""
+    place = Place("transform.template")
+    return {key: renderer.new_key(place, step.template, key) for key in sorted(keys)}
 
 
 def _collisions(names: Mapping[str, str]) -> list[str]:

@@ -24,9 +24,9 @@ from keyferry.core.decode import check_null_bytes, decode
 from keyferry.core.keys import convert_keys, validate_keys
 from keyferry.core.rewrite import Rewritten, rewrite
 from keyferry.core.select import select_map, select_value
+from keyferry.core.template import Renderer
 from keyferry.errors import (
     KeyferryError,
-    NotAvailableError,
     PropertyNotFound,
     RemoteSecretNotFound,
     SpecError,
@@ -73,7 +73,7 @@ class Answered:
 
     Args:
         source: how errors name the store or generator.
-        literal_first, missing_is_absent: the provider's reading rules.
+        literal_first, missing_is_absent, final: the provider's reading rules; `final` is `asks_with_all`.
         rewritten: whether the map already has the keys of the target: it was kept, not generated.
     """
 
@@ -82,6 +82,7 @@ class Answered:
     value: SecretBytes | Mapping[str, SecretBytes] | KeyferryError
     literal_first: bool = False
     missing_is_absent: bool = False
+    final: bool = False
     rewritten: bool = False
 
 
@@ -99,24 +100,6 @@ class Assembled:
     absent: tuple[Question, ...] = ()
     missing: tuple[str, ...] = ()
     collisions: tuple[str, ...] = ()
-
-
-def check_available(spec: ExternalSecretSpec) -> None:
-    """Refuse what the API has and this version does not do, by name: nothing is ignored silently.
-
-    Raises:
-        NotAvailableError: at least one such field is set.
-    """
-    found = [field for field, value in (("spec.target.template", spec.target.template),) if value is not None]
-    for index, source in enumerate(spec.data_from):
-        found.extend(
-            f"spec.dataFrom[{index}].rewrite[{step}].transform"
-            for step, rewrite in enumerate(source.rewrite)
-            if rewrite.transform is not None
-        )
-    if found:
-        verb = "is" if len(found) == 1 else "are"
-        raise NotAvailableError(f"{', '.join(found)} {verb} not available yet in this version of Keyferry")
 
 
 def check_policies(spec: ExternalSecretSpec) -> None:
@@ -214,6 +197,11 @@ def store_refs(spec: ExternalSecretSpec) -> set[tuple[str, str]]:
     return {(ref.kind, ref.name) for ref in refs if ref.name}
 
 
+def has_templates(answers: Sequence[Answered]) -> bool:
+    """Whether some entry renames its keys by a template."""
+    return any(step.transform is not None for answered in answers for step in answered.question.rewrite)
+
+
 HEAVY_BYTES: Final = 128 * 1024
 """More than this to look through, and the event loop would wait for it."""
 _COSTLY: Final = frozenset("*?#@{[|(~!")
@@ -247,15 +235,21 @@ def _growth(steps: Sequence[Rewrite]) -> int:
     return factor
 
 
-def assemble(answers: Sequence[Answered], deletion_policy: str) -> Assembled:
+def assemble(
+    answers: Sequence[Answered], deletion_policy: str, renderer: Renderer | None = None
+) -> Assembled:
     """The target's data.
 
     An absent remote secret is left out where deletionPolicy is not Retain, a missing optional one always;
     every other failure is the object's failure.
 
+    Args:
+        renderer: needed where `has_templates`.
+
     Raises:
         KeyferryError: the first entry that failed, told with its place and how many more there are; its
             `details` name all.
+        SlowFunction: a template asks for costly work, and the renderer's budget has none.
     """
     data: dict[str, SecretBytes] = {}
     absent: list[Question] = []
@@ -263,7 +257,7 @@ def assemble(answers: Sequence[Answered], deletion_policy: str) -> Assembled:
     collisions: list[str] = []
     failures: list[KeyferryError] = []
     for answered in answers:
-        question, entry = answered.question, _entry(answered)
+        question, entry = answered.question, _entry(answered, renderer)
         if isinstance(entry, Rewritten):
             data.update(entry.values)
             collisions += [f"{question.where}: {collision}" for collision in entry.collisions]
@@ -295,7 +289,7 @@ def _together(failures: list[KeyferryError]) -> KeyferryError:
     return told
 
 
-def _entry(answered: Answered) -> Rewritten | KeyferryError:
+def _entry(answered: Answered, renderer: Renderer | None) -> Rewritten | KeyferryError:
     """The keys and values that one entry gives, or why it gives none.
 
     A store's failure is passed on and never raised: it is shared by all who asked, and each raise would
@@ -304,12 +298,14 @@ def _entry(answered: Answered) -> Rewritten | KeyferryError:
     if isinstance(answered.value, KeyferryError):
         return answered.value
     try:
-        return _selected(answered, answered.value)
+        return _selected(answered, answered.value, renderer)
     except KeyferryError as error:
         return error
 
 
-def _selected(answered: Answered, value: SecretBytes | Mapping[str, SecretBytes]) -> Rewritten:
+def _selected(
+    answered: Answered, value: SecretBytes | Mapping[str, SecretBytes], renderer: Renderer | None
+) -> Rewritten:
     """The keys and values that one entry makes of its answer.
 
     Raises:
@@ -319,7 +315,7 @@ def _selected(answered: Answered, value: SecretBytes | Mapping[str, SecretBytes]
     if remote is not None and isinstance(value, SecretBytes):
         selected = select_value(
             value,
-            remote.property,
+            "" if answered.final else remote.property,
             literal_first=answered.literal_first,
             missing_is_absent=answered.missing_is_absent,
         )
@@ -331,7 +327,7 @@ def _selected(answered: Answered, value: SecretBytes | Mapping[str, SecretBytes]
         return Rewritten(dict(entries))
     policies = remote or question.find
     if question.rewrite or policies is None:
-        result = rewrite(entries, question.rewrite)
+        result = rewrite(entries, question.rewrite, renderer)
     else:
         result = Rewritten(convert_keys(entries, policies.conversion_strategy))
     valid = validate_keys(result.values)

@@ -62,7 +62,8 @@ class KubeAccess:
         document = await self._read("secrets", "Secret", namespace, name)
         data = {k: SecretBytes(base64.b64decode(v)) for k, v in (document.get("data") or {}).items()}
         metadata = document["metadata"]
-        return SecretObject(metadata["uid"], metadata["resourceVersion"], SecretData(data))
+        labels = metadata.get("labels") or {}
+        return SecretObject(metadata["uid"], metadata["resourceVersion"], SecretData(data), labels)
 
     async def read_config_map(self, namespace: str, name: str) -> Mapping[str, str]:
         """See `ports.ClusterAccess.read_config_map`."""

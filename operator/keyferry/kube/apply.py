@@ -116,6 +116,8 @@ def planned_metadata(plan: SecretPlan, before: Mapping[str, Any]) -> dict[str, A
         "labels": dict(plan.labels),
         "annotations": dict(plan.annotations),
     }
+    if plan.finalizers is not None:
+        metadata["finalizers"] = list(plan.finalizers)
     if plan.owner_references or plan.existing is not None:
         metadata["ownerReferences"] = [dict(reference) for reference in plan.owner_references]
     return metadata

@@ -16,7 +16,8 @@ import orjson
 
 from keyferry.api import names
 from keyferry.core.desired import Action, ExistingSecret, SecretPlan
-from keyferry.core.manifest import VERBS, Manifest, fields_as_of_a_secret, read_data, with_data
+from keyferry.core.fieldpath import content
+from keyferry.core.manifest import VERBS, Manifest, fields_as_of_a_secret, read_data
 from keyferry.errors import ON_CHANGE, KubeError, KubeForbidden, KubeInvalid, KubeNotFound, RenderError
 from keyferry.kube.apply import WrittenSecret, delete_object, is_unmoved, planned_metadata
 from keyferry.kube.client import KubeApi
@@ -132,10 +133,17 @@ async def apply_object(
     if is_unmoved(plan, stored.resource_version):
         return None
     altered, hashed = stored.data != plan.data, stored.content_hash
+    if plan.by_fields:
+        altered = content(stored.document) != content(plan.document)
     if plan.annotations[names.ANNOTATION_DATA_HASH] != hashed:
         annotations = {**plan.annotations, names.ANNOTATION_DATA_HASH: hashed}
         again = replace(
-            plan, action=Action.UPDATE, annotations=annotations, data=stored.data, existing=stored
+            plan,
+            action=Action.UPDATE,
+            annotations=annotations,
+            data=stored.data,
+            document=stored.document,
+            existing=stored,
         )
         stored = await _write(api, manifest, resource, again)
     return WrittenSecret(stored.uid, stored.resource_version, altered)
@@ -157,7 +165,7 @@ def _document(manifest: Manifest, plan: SecretPlan) -> bytes:
     before = plan.existing.document if plan.existing is not None else {}
     metadata = planned_metadata(plan, before.get("metadata") or {})
     own = {"apiVersion": manifest.api_version, "kind": manifest.kind, "metadata": metadata}
-    document = {**with_data(manifest, before, plan.data), **own}
+    document = {**plan.document, **own}
     if plan.immutable:
         document["immutable"] = True
     return orjson.dumps(document)
@@ -180,9 +188,10 @@ def _untold(error: KubeError, manifest: Manifest, resource: Resource, plan: Secr
     invalid = isinstance(error, KubeInvalid) or error.status == _BAD_REQUEST
     by_whom = "the API server finds it invalid" if invalid else "an admission controller refuses it"
     place = "data" if manifest.is_config_map else "spec.data"
+    values = "" if plan.by_fields else f". Values go to {place}, as text"
     return type(error)(
         f"{where} is not written: {by_whom}{fields}",
         status=error.status,
-        hint=f"Its own words may quote values and are left out. Values go to {place}, as text",
+        hint=f"Its own words may quote values and are left out{values}",
         retry=ON_CHANGE if invalid else None,
     )

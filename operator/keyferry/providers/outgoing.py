@@ -16,7 +16,7 @@ import re
 import socket
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -33,6 +33,7 @@ from keyferry.core.addresses import AddressPolicy, host_of
 from keyferry.errors import (
     AccessDenied,
     AuthFailed,
+    ForbiddenError,
     KeyferryError,
     Malformed,
     ProviderError,
@@ -66,11 +67,23 @@ class Address:
         base: scheme, host and path, without a slash at its end.
         host: the host alone.
         field: where the manifest has it, for errors.
+        shown: how errors name the host, where it must not be shown itself.
     """
 
     base: str
     host: str
     field: str
+    shown: str = ""
+
+    def __str__(self) -> str:
+        """The host, for errors."""
+        return self.shown or self.host
+
+    def refusal(self, error: ForbiddenError) -> ForbiddenError:
+        """Why it may not be connected to; without its host, where that must not be shown."""
+        if not self.shown:
+            return error
+        return ForbiddenError(f"{self.field}: {self.shown} is none that may be connected to", hint=error.hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +93,14 @@ class Ask:
     Args:
         service: how errors and metrics name it, such as "GitHub".
         call: the call's own name, for metrics.
-        method: GET, POST or DELETE.
+        method: GET, POST or DELETE, or any other where the caller's user says so.
         path: below the address's base, as it goes over the wire.
         headers: those that prove who asks are in here.
-        body: becomes JSON; None for none.
+        body: becomes JSON; bytes go as they are, and then no header is added that says what they are; None
+            for none.
+        tls: whom to believe; the system's authorities if None.
+        timeout_s: for the whole call; `TOTAL_S` if None.
+        ca_field: where the manifest may say whom to believe; empty where it cannot.
     """
 
     service: str
@@ -93,6 +110,9 @@ class Ask:
     path: str
     headers: Mapping[str, str] = field(repr=False)
     body: Any = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    timeout_s: float | None = None
+    ca_field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +155,16 @@ class Outgoing:
             text = f"https://{text}"
         host = host_of(text, where)
         _check_parts(urlsplit(text), text, where)
-        self._addresses.check_host(host, where)
+        self.check_host(host, where)
         return Address(text.rstrip("/"), host, where)
+
+    def check_host(self, host: str, where: str) -> None:
+        """Check a host as it is written.
+
+        Raises:
+            ForbiddenError: it is none that may be connected to.
+        """
+        self._addresses.check_host(host, where)
 
     async def ask(self, ask: Ask) -> Reply:
         """The server's answer.
@@ -145,8 +173,11 @@ class Outgoing:
             ForbiddenError: its name leads to an address that may not be connected to.
             ProviderError: it cannot be reached, or gave no answer that can be read.
         """
+        failure: KeyferryError
         try:
             reply = await self._ask(ask)
+        except ForbiddenError as error:
+            failure = ask.address.refusal(error)
         except (aiohttp.ClientError, OSError, UnicodeError, _TooMuchError) as error:
             failure = _unreached(error, ask)
         else:
@@ -167,9 +198,9 @@ class Outgoing:
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | dict(ask.headers)
         if proxy is not None and url.startswith("http:"):
             headers |= proxy.login  # no tunnel is asked for, so that the request itself tells who we are
-        data = None
-        if ask.body is not None:
-            data = msgspec.json.encode(ask.body)
+        data, further = None if ask.body == b"" else ask.body, _further(ask)
+        if data is not None and not isinstance(data, bytes):
+            data = msgspec.json.encode(data)
             headers["Content-Type"] = "application/json"
         async with session.request(
             ask.method,
@@ -179,6 +210,7 @@ class Outgoing:
             allow_redirects=False,
             proxy=proxy.url if proxy is not None else None,
             proxy_headers=proxy.login if proxy is not None else None,
+            **further,
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_chunked(65536):
@@ -194,6 +226,38 @@ class Outgoing:
         except (OSError, UnicodeError):
             return
         self._addresses.check_resolved({str(entry[4][0]) for entry in found}, address.host, address.field)
+
+    async def reach(self, address: Address, service: str) -> None:
+        """Open a connection to a server, or to the proxy that leads there, and close it.
+
+        Raises:
+            ForbiddenError: its name leads to an address that may not be connected to.
+            Unavailable: it cannot be reached.
+        """
+        probe = Ask(service, "Connect", address, "GET", "", {})
+        failure: KeyferryError
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._connect(address)
+        except ForbiddenError as error:
+            failure = address.refusal(error)
+        except (OSError, UnicodeError) as error:
+            failure = _unreached(error, probe)
+        else:
+            return
+        raise failure
+
+    async def _connect(self, address: Address) -> None:
+        proxy = _proxy_for(address.base, address.host)
+        if proxy is not None:
+            await self._look_up(address)
+            await _open([proxy.url.host or ""], proxy.url.port)
+            return
+        found = await asyncio.get_running_loop().getaddrinfo(address.host, None, type=socket.SOCK_STREAM)
+        # To the very addresses that are checked: a second look-up might give others.
+        hosts = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        self._addresses.check_resolved(hosts, address.host, address.field)
+        await _open(hosts, URL(address.base, encoded=True).port)
 
     def _session(self, *, direct: bool) -> aiohttp.ClientSession:
         found = self._direct if direct else self._by_proxy
@@ -225,13 +289,13 @@ class Outgoing:
             what: was wanted, such as "a token of installation 7".
             hint: what to do where the server knows who asks, and refuses.
         """
-        status, host = reply.status, ask.address.host
+        status, host = reply.status, ask.address
         text = f"{ask.service} at {host} refuses {what} (status {status})"
         if status == 429 or (status in (403, 503) and "retry-after" in reply.headers):
             return RateLimited(
                 f"{ask.service} at {host} asks for fewer calls (status {status})",
                 hint="Nothing to do now; for good, raise refreshInterval",
-                retry=self._pause(reply),
+                retry=self.pause(reply),
             )
         if status == 401:
             return AuthFailed(text, hint=hint or "Check the credentials that the generator names")
@@ -250,7 +314,7 @@ class Outgoing:
             )
         return ProviderError(text, hint=hint)
 
-    def _pause(self, reply: Reply) -> Retry | None:
+    def pause(self, reply: Reply) -> Retry | None:
         """What Retry-After asks for: seconds or a moment; None where it cannot be read."""
         text = reply.headers.get("retry-after", "")
         if re.fullmatch(r"[0-9]{1,9}", text):
@@ -286,7 +350,7 @@ def decoded(reply: Reply, ask: Ask, type_: Any) -> Any:
 def unreadable(ask: Ask) -> Malformed:
     """The answer is not what the API promises."""
     return Malformed(
-        f"{ask.service} at {ask.address.host} gave an answer that cannot be read",
+        f"{ask.service} at {ask.address} gave an answer that cannot be read",
         hint=f"Check {ask.address.field}: something else than {ask.service} may answer there",
     )
 
@@ -348,9 +412,35 @@ def _proxy_for(url: str, host: str) -> _Proxy | None:
     return _Proxy(proxy.with_user(None), login)
 
 
+def _further(ask: Ask) -> dict[str, Any]:
+    """What the library is told only where the question says so."""
+    further: dict[str, Any] = {}
+    if isinstance(ask.body, bytes):
+        further["skip_auto_headers"] = ("Accept", "Content-Type")
+    if ask.tls is not None:
+        further["ssl"] = ask.tls
+    if ask.timeout_s is not None:
+        connect_s = min(CONNECT_S, ask.timeout_s)
+        further["timeout"] = aiohttp.ClientTimeout(total=ask.timeout_s, connect=connect_s)
+    return further
+
+
+async def _open(hosts: Sequence[str], port: int | None) -> None:
+    """Open a connection to the first host that takes one, and close it."""
+    for number, host in enumerate(hosts, 1):
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            if number == len(hosts):
+                raise
+        else:
+            writer.close()
+            return
+
+
 def _unreached(error: Exception, ask: Ask) -> KeyferryError:
     """Why there was no answer."""
-    service = f"{ask.service} at {ask.address.host}"
+    service = f"{ask.service} at {ask.address}"
     match error:
         case _TooMuchError():
             return Malformed(
@@ -362,14 +452,14 @@ def _unreached(error: Exception, ask: Ask) -> KeyferryError:
         case aiohttp.ClientConnectorCertificateError():
             return Unavailable(
                 f"the certificate of {service} is not trusted",
-                hint="Give its CA to the operator with SSL_CERT_FILE",
+                hint=f"Give its CA {f'in {ask.ca_field}, or ' if ask.ca_field else ''}to the operator with SSL_CERT_FILE",
             )
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
             return Unavailable(
                 f"{service} cannot be reached through the proxy",
                 hint="Check HTTPS_PROXY and NO_PROXY of the operator",
             )
-        case aiohttp.ClientConnectorDNSError():
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
             return Unavailable(f"the name of {service} cannot be resolved", hint=f"Check {ask.address.field}")
         case aiohttp.InvalidURL() | UnicodeError():
             return SpecError(f"{ask.address.field} is not an address that can be read")

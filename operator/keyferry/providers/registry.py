@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,8 +16,9 @@ from keyferry.providers.github import GithubAccessTokenGenerator
 from keyferry.providers.gitlab import GitlabDeployTokenGenerator
 from keyferry.providers.outgoing import Outgoing
 from keyferry.providers.quay import QuayAccessTokenGenerator
+from keyferry.providers.webhook import WebhookGenerator, WebhookProvider
 
-AVAILABLE: Final = ("aws", "fake")
+AVAILABLE: Final = ("aws", "fake", "webhook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,12 @@ class ProviderSettings:
 
 def build_providers(settings: ProviderSettings) -> Mapping[str, Provider]:
     """All providers, by their key in `spec.provider`."""
-    providers: tuple[Provider, ...] = (AWSProvider(settings.ambient), FakeProvider())
+    clock = SystemClock()
+    providers: tuple[Provider, ...] = (
+        AWSProvider(settings.ambient),
+        FakeProvider(),
+        WebhookProvider(Outgoing(settings.addresses, clock), clock, secrets.token_bytes),
+    )
     return {provider.name: provider for provider in providers}
 
 
@@ -53,6 +60,7 @@ def build_generators(
         GithubAccessTokenGenerator(outgoing, clock),
         GitlabDeployTokenGenerator(outgoing, clock),
         QuayAccessTokenGenerator(outgoing),
+        WebhookGenerator(outgoing, clock, secrets.token_bytes),
     ]
     for provider in providers.values():
         if isinstance(provider, AWSProvider):

@@ -77,6 +77,7 @@ class ExternalSecretRecord:
         resume_at: while there is one, when the object's own work is due, by the queue's clock; inf for never.
         depends_on: the objects whose change concerns it.
         noted: what its last sync had to tell in events, which are not told again.
+        rendered: digest of the ConfigMaps' and Secrets' texts that its target was made from; empty for none.
         controller: uid of the ClusterExternalSecret that made it; empty where nobody did.
         finalizer: where among its finalizers the reference operator's is, which we do not need; -1 for nowhere.
     """
@@ -99,6 +100,7 @@ class ExternalSecretRecord:
     resume_at: float = 0.0
     depends_on: tuple[ObjectKey, ...] = ()
     noted: tuple[str, ...] = ()
+    rendered: bytes = b""
     controller: str = ""
     finalizer: int = -1
     sync_calls: int = 0

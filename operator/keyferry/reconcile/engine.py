@@ -20,7 +20,9 @@ from keyferry.reconcile.books import Books
 from keyferry.reconcile.debts import Debts
 from keyferry.reconcile.generic_target import GenericTargets
 from keyferry.reconcile.queue import WorkQueue
+from keyferry.reconcile.rendering import Rendering
 from keyferry.reconcile.repairs import Repairs
+from keyferry.reconcile.template_sources import TemplateSources
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class Engine:
     """Where work goes that would hold the event loop: two threads, so that a hostile object delays its like."""
     generic: GenericTargets = field(default_factory=GenericTargets)
     """What is known of targets that are no Secrets."""
+    rendering: Rendering = field(default_factory=Rendering)
+    """Where templates are rendered."""
+    sources: TemplateSources = field(default_factory=TemplateSources)
+    """ConfigMaps and Secrets with templates."""
     debts: Debts = field(default_factory=Debts)
     """Statuses that could not be written."""
     repairs: Repairs = field(default_factory=Repairs)

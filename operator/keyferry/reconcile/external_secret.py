@@ -9,10 +9,9 @@ Whatever happens, `finish` runs once and says what came of it. Failures are exce
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -21,24 +20,23 @@ from keyferry.api import conditions as c
 from keyferry.core import summarize
 from keyferry.core.backoff import refresh_delay, restart_spread_s
 from keyferry.core.desired import (
-    Action,
-    ImmutableError,
-    OwnedByAnotherError,
     Owner,
     SecretPlan,
-    plan_delete,
 )
-from keyferry.core.due import Due, RefreshState, asked_due, refresh_due, rotation_due
-from keyferry.core.sources import Assembled
+from keyferry.core.due import (
+    Due,
+    RefreshState,
+    asked_due,
+    heeds_changes,
+    refresh_due,
+    rotation_due,
+)
 from keyferry.core.stores import is_paused
-from keyferry.core.summarize import Outcome, failed, parse_timestamp
+from keyferry.core.summarize import Outcome, failed
 from keyferry.errors import (
     InternalError,
     KeyferryError,
     KubeConflict,
-    KubeUnavailable,
-    OwnershipError,
-    SpecError,
     TimedOut,
 )
 from keyferry.kube.events import NORMAL
@@ -48,70 +46,36 @@ from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.finish import (
     finish,
     is_as_known,
-    record_event,
     retry_status,
     schedule_refresh,
     schedule_retry,
     write_behind,
     write_pending,
 )
-from keyferry.reconcile.generation import Generation, NoTarget, settle
+from keyferry.reconcile.generation import NoTarget
 from keyferry.reconcile.generators import NotOurs
-from keyferry.reconcile.generic_target import apply_plan, read_target
+from keyferry.reconcile.generic_target import apply_plan
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.repairs import EVERY_S
-from keyferry.reconcile.resolve import Resolved, resolve
+from keyferry.reconcile.resolve import resolve
+from keyferry.reconcile.steps import StepError, step
 from keyferry.reconcile.stores import Unsettled
 from keyferry.reconcile.takeover import release
 from keyferry.reconcile.targets import (
     TargetState,
     check_target,
-    delete_renamed,
-    is_unchanged,
     note_written,
-    write_target,
 )
+from keyferry.reconcile.templates import is_changed, read_sources
 from keyferry.reconcile.work import Work, is_generic, load
+from keyferry.reconcile.writing import done, last_refresh, tell, write
 
 log = logging.getLogger(__name__)
 
 UNSETTLED_RETRY_S: Final = 15.0
 """A store's validation wakes its dependents; this is for the case that it never ends."""
-LOOK_AFTER_S: Final = 5.0
-"""So long the target is asked for after a write that nobody answered."""
-COLLISIONS_TOLD: Final = 20
-"""So many keys that got lost have an event each; a rewrite may map thousands to one."""
 CONFLICTS_TOLD: Final = 3
 """So many conflicts in a row are no coincidence any more: something answers so each time."""
-
-
-class _StepError(Exception):
-    """A step failed; `what` is the contract's short message for it."""
-
-    def __init__(self, what: str, error: KeyferryError) -> None:
-        super().__init__(what)
-        self.what = what
-        self.error = error
-
-
-@contextlib.contextmanager
-def _step(what: str) -> Iterator[None]:
-    try:
-        yield
-    except asyncio.CancelledError as stopped:
-        stopped.add_note(what)  # it becomes the cause of the deadline's TimeoutError
-        raise
-    except Unsettled:
-        raise
-    except ImmutableError as error:
-        raise _StepError(summarize.FAILED_IMMUTABLE, error) from error
-    except OwnedByAnotherError as error:
-        raise _StepError(summarize.FAILED_OWNED, error) from error
-    except OwnershipError as error:
-        deleting = what == summarize.FAILED_DELETE  # nobody wants to own what is to go
-        raise _StepError(what if deleting else summarize.FAILED_OWNERSHIP, error) from error
-    except KeyferryError as error:
-        raise _StepError(what, error) from error
 
 
 async def reconcile_external_secret(engine: Engine, claim: Claim) -> None:
@@ -184,7 +148,7 @@ async def _attempt(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     try:
         async with asyncio.timeout(engine.settings.deadline_s):
             return await _sync(engine, work, claim)
-    except _StepError as step:
+    except StepError as step:
         if isinstance(step.error, KubeConflict) and work.record.failures + 1 < CONFLICTS_TOLD:
             # Somebody writes the Secret at the same time: not a failure, look again.
             work.record.failures += 1
@@ -217,7 +181,7 @@ def _too_late(engine: Engine, work: Work, late: TimeoutError) -> Outcome:
             f"the API server did not answer {within}", hint="Look at its load, and at the network between"
         )
         return failed(what, error)
-    stores = [str(need) for need in work.record.depends_on[1:]]
+    stores = list(map(str, work.stores))
     error = TimedOut(
         f"no complete answer from {', '.join(stores)} {within}",
         hint="Look at the store's load, and at the network between",
@@ -226,37 +190,49 @@ def _too_late(engine: Engine, work: Work, late: TimeoutError) -> Outcome:
 
 
 async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
-    started, state = engine.clock.now(), _refresh_state(work)
+    started = engine.clock.now()
+    state = await _refresh_state(engine, work)
     due = refresh_due(state, started)
     asked, work.record.asked = work.record.asked, False
     if asked:
         due = asked_due(due)
-    with _step(summarize.FAILED_UPDATE):
+    with step(summarize.FAILED_UPDATE):
         check = await check_target(engine, work.owner, work.target, work.record, work.status)
     if check.state is not TargetState.VALID and work.status.synced_resource_version:
         # The watch may be late: what the garbage collector has taken must not be made again.
-        with _step(summarize.FAILED_UPDATE):
+        with step(summarize.FAILED_UPDATE):
             if not await is_as_known(engine, work.key, work.record):
                 return None
     mending = not due.now and check.state is not TargetState.VALID
     if mending and _has_to_wait(engine, work, due):
         return None
     if not due.now and (check.state is TargetState.VALID or check.repair is not None):
-        with _step(summarize.FAILED_UPDATE):
+        with step(summarize.FAILED_UPDATE):
             await _repair(engine, work, check.repair)
         return _rest(engine, work, due)
-    if due.now and check.state is TargetState.VALID and _is_overdue_after_start(work, claim):
+    if (
+        due.now
+        and check.state is TargetState.VALID
+        and not state.template_changed
+        and _is_overdue_after_start(work, claim)
+    ):
         delay = engine.random.random() * restart_spread_s(work.interval.total_seconds())
         engine.queue.schedule(work.key, engine.queue.now() + delay, Lane.PERIODIC)
         return None
     work.record.sync_calls += 1
     log.debug("sync: %s, target %s", due.why, check.state.value)
     try:
-        with _step(summarize.FAILED_FETCH):
-            resolved = await resolve(engine, work, claim, rotate=rotation_due(state, started))
-        outcome = await _write(engine, work, resolved, started)
+        # Before the stores are asked: what is missing here costs no call there.
+        with step(summarize.FAILED_UPDATE):
+            sources = await read_sources(engine, work.key, work.target.template)
+        with step(summarize.FAILED_FETCH):
+            rotate = rotation_due(state, started)
+            # What another process rendered is known by its time alone: no reason for new generated values.
+            anew = state.template_changed and bool(work.record.rendered)
+            resolved = await resolve(engine, work, claim, rotate=rotate, anew=anew)
+        outcome = await write(engine, work, resolved, sources, started)
     except NoTarget:
-        return _done(c.SECRET_MISSING, summarize.MESSAGE_MISSING, started, work.current)
+        return done(c.SECRET_MISSING, summarize.MESSAGE_MISSING, started, work.current)
     except BaseException:
         # Or the next try would find nothing to do, and tell that all is well.
         work.record.asked = work.record.asked or asked
@@ -279,21 +255,27 @@ def _has_to_wait(engine: Engine, work: Work, due: Due) -> bool:
     return True
 
 
-def _refresh_state(work: Work) -> RefreshState:
+async def _refresh_state(engine: Engine, work: Work) -> RefreshState:
+    """What decides whether a refresh is due; of texts that the template is made from, whether they changed."""
     record, status = work.record, work.status
-    refreshed_at = parse_timestamp(status.refresh_time)
-    if record.refreshed_at:
-        refreshed_at = datetime.fromtimestamp(record.refreshed_at, UTC)
     pause = refresh_delay(work.interval.total_seconds(), record.spread)
-    return RefreshState(
+    state = RefreshState(
         policy=work.spec.refresh_policy,
         interval=work.interval,
         pause=timedelta(seconds=pause),
         current=work.current,
         synced=status.synced_resource_version,
-        refreshed_at=refreshed_at,
+        refreshed_at=last_refresh(work),
         windows=work.windows,
     )
+    if not heeds_changes(state):
+        return state
+    with step(summarize.FAILED_UPDATE):
+        sources = await read_sources(engine, work.key, work.target.template)
+    changed = is_changed(record.rendered, status, sources)
+    if not changed and sources is not None:
+        record.rendered = sources.digest  # by another process, maybe: from now on, a change is known as one
+    return replace(state, template_changed=changed)
 
 
 def _is_overdue_after_start(work: Work, claim: Claim) -> bool:
@@ -331,151 +313,5 @@ async def _repair(engine: Engine, work: Work, plan: SecretPlan | None) -> None:
     if written is None:
         return
     engine.repairs.note(work.key, engine.queue.now())
-    message = _tell(engine, work, c.EVENT_UPDATED, summarize.MESSAGE_UPDATED)
+    message = tell(engine, work, c.EVENT_UPDATED, summarize.MESSAGE_UPDATED)
     log.info("%s: labels, annotations or owner put right", message)
-
-
-# -- write
-
-
-async def _write(engine: Engine, work: Work, resolved: Resolved, started: datetime) -> Outcome:
-    """Bring the data into the target by the policies; the outcome.
-
-    Raises:
-        _StepError: it could not be done.
-    """
-    refreshed_at = _refreshed_at(work, resolved, started)
-    try:
-        outcome = await _write_target(engine, work, resolved.assembled, refreshed_at)
-    except BaseException as error:
-        if resolved.generation is not None:
-            written = False if _was_refused(error) else await _is_written(engine, work, resolved.assembled)
-            if written:
-                _hold(engine, work, resolved.generation, refreshed_at)
-            elif written is not None:
-                await resolved.generation.undo()
-        raise
-    _hold(engine, work, resolved.generation, refreshed_at)
-    if outcome.binding is not None and work.target.creation_policy == "Owner":
-        await _remove_former(engine, work)
-    return outcome
-
-
-def _was_refused(error: BaseException) -> bool:
-    """Whether a failure says that nothing was written. No answer says nothing: the write may have been carried out."""
-    return isinstance(error, _StepError) and not isinstance(error.error, KubeUnavailable)
-
-
-async def _is_written(engine: Engine, work: Work, assembled: Assembled) -> bool | None:
-    """Whether the target holds the data after a write without an answer; None where that cannot be told."""
-    target = work.target
-    try:
-        async with asyncio.timeout(LOOK_AFTER_S):
-            found = await read_target(engine, work.key.namespace, target.name, target.manifest)
-    except (KeyferryError, TimeoutError):
-        return None
-    return found is not None and all(found.data.get(key) == value for key, value in assembled.data.items())
-
-
-def _hold(engine: Engine, work: Work, generation: Generation | None, refreshed_at: datetime) -> None:
-    """The target holds the data: what was made for it is in use, even if something else fails from here on."""
-    if generation is not None:
-        # Not only in the status, which a failure leaves as it is: each retry would make new values.
-        work.record.refreshed_at = refreshed_at.timestamp()
-        for note in generation.notes:
-            record_event(engine, work.key, work.record, c.EVENT_GENERATED, note)
-            log.info("%s", note)
-    settle(engine, work, generation)
-
-
-def _refreshed_at(work: Work, resolved: Resolved, started: datetime) -> datetime:
-    """When the target's data is from: where generated values were kept, their time goes on to count.
-
-    Unless it lies in the future, where it would keep them for ever.
-    """
-    generation = resolved.generation
-    if generation is None or not generation.kept:
-        return started
-    return min(_refresh_state(work).refreshed_at or started, started)
-
-
-async def _write_target(engine: Engine, work: Work, assembled: Assembled, started: datetime) -> Outcome:
-    _tell_notes(engine, work, assembled)
-    synced = work.current  # of the spec that was read, should it have changed meanwhile
-    if not assembled.data and work.target.deletion_policy == "Delete":
-        await _delete(engine, work)
-        return _done(c.SECRET_DELETED, summarize.MESSAGE_DELETED, started, synced)
-    missing = summarize.missing_text(assembled.missing)
-    if not assembled.data and work.target.deletion_policy == "Retain":
-        return _done(c.SECRET_SYNCED, summarize.MESSAGE_RETAINED + missing, started, synced)
-    message = summarize.MESSAGE_SYNCED + missing
-    if work.target.creation_policy == "None":
-        return _done(c.SECRET_SYNCED, message, started, synced)
-    before = work.status.synced_resource_version
-    if not is_unchanged(engine, work.owner, work.target, work.record, data=assembled.data, synced=before):
-        with _step(summarize.FAILED_UPDATE):
-            plan = await write_target(engine, work.owner, work.target, work.record, assembled.data)
-        if plan.action is Action.WAIT:
-            return _done(c.SECRET_MISSING, summarize.MESSAGE_MISSING + missing, started, synced)
-        _tell_written(engine, work, plan)
-    return _done(c.SECRET_SYNCED, message, started, synced, binding=work.target.name)
-
-
-async def _remove_former(engine: Engine, work: Work) -> None:
-    """Delete what the object wrote under another target name."""
-    edited = work.status.synced_resource_version != work.current
-    with _step(summarize.FAILED_ORPHANED):
-        for name in await delete_renamed(engine, work.owner, work.target, edited=edited):
-            _tell(engine, work, c.EVENT_DELETED, summarize.MESSAGE_ORPHANED)
-            log.info('deleted the former target "%s"', name)
-
-
-def _tell_notes(engine: Engine, work: Work, assembled: Assembled) -> None:
-    """An event for what is new since the last sync: a remote secret that became absent, a key that got lost."""
-    before, record = work.record.noted, work.record
-    absent = [f"secret does not exist at provider using {question.event}" for question in assembled.absent]
-    collisions = assembled.collisions[:COLLISIONS_TOLD]
-    record.noted = (*absent, *collisions)
-    for note in absent:
-        if note not in before:
-            record_event(engine, work.key, record, c.EVENT_MISSING_PROVIDER_SECRET, note)
-    for note in collisions:
-        if note not in before:
-            record_event(engine, work.key, record, c.EVENT_KEY_COLLISION, note)
-
-
-def _done(reason: str, message: str, started: datetime, synced: str, binding: str | None = None) -> Outcome:
-    return Outcome(reason, message, ready=True, refreshed_at=started, synced=synced, binding=binding)
-
-
-def _tell(engine: Engine, work: Work, reason: str, message: str) -> str:
-    """An event about the target; its message in the words for the target's kind."""
-    told = message if work.target.manifest is None else summarize.of_resource(message)
-    record_event(engine, work.key, work.record, reason, told)
-    return told
-
-
-def _tell_written(engine: Engine, work: Work, plan: SecretPlan) -> None:
-    if plan.action is Action.CREATE:
-        message = _tell(engine, work, c.EVENT_CREATED, summarize.MESSAGE_CREATED)
-        log.info("%s", message)
-    elif plan.action is Action.UPDATE:
-        message = _tell(engine, work, c.EVENT_UPDATED, summarize.MESSAGE_UPDATED)
-        log.info("%s: %s", message, plan.reason)
-
-
-async def _delete(engine: Engine, work: Work) -> None:
-    """Delete the target because the store has nothing left of it, and deletionPolicy says so."""
-    with _step(summarize.FAILED_DELETE):
-        if work.target.creation_policy != "Owner":
-            raise SpecError(
-                f"deletionPolicy=Delete with creationPolicy={work.target.creation_policy}: the target is not owned",
-                hint="Please set creationPolicy=Owner",
-            )
-        target = work.target
-        existing = await read_target(engine, work.key.namespace, target.name, target.manifest)
-        plan = plan_delete(work.owner, target, existing, "the store has none of its values")
-        await apply_plan(engine, plan)
-    if plan.action is Action.DELETE:
-        message = _tell(engine, work, c.EVENT_DELETED, summarize.MESSAGE_DELETED)
-        log.info("%s", message)

@@ -212,6 +212,7 @@ def forget(engine: Engine, key: ObjectKey) -> None:
     engine.books.forget_external_secret(key)
     engine.debts.external_secrets.pop(key, None)
     engine.generic.release(key)
+    engine.sources.release(engine, key)
     engine.repairs.forget(key)
     engine.queue.forget(key)
 

@@ -17,6 +17,7 @@ from keyferry.core.generated import is_whole, kept_values
 from keyferry.core.rewrite import renamed_keys
 from keyferry.core.sources import Answered, Question
 from keyferry.core.stores import is_our_class
+from keyferry.core.template_spec import keeps_keys
 from keyferry.errors import KeyferryError, KubeNotFound, SpecError
 from keyferry.kube.apply import apply
 from keyferry.kube.status import object_path
@@ -32,6 +33,8 @@ from keyferry.secretdata import SecretBytes, SecretData
 log = logging.getLogger(__name__)
 
 
+_OPAQUE: Final = "Opaque"
+"""The type of Secret that may hold anything."""
 _PROBE: Final = SecretData({"keyferry-probe": b"-"})
 """Other data than any Secret holds."""
 
@@ -66,13 +69,17 @@ class Generation:
         work: the ExternalSecret.
         generators: those that its spec names.
         rotate: new values are due, whatever the Secret holds.
+        anew: the target is to be made anew of all values, because a text has changed that it is made from.
     """
 
-    def __init__(self, engine: Engine, work: Work, generators: Loaded, *, rotate: bool) -> None:
+    def __init__(
+        self, engine: Engine, work: Work, generators: Loaded, *, rotate: bool, anew: bool = False
+    ) -> None:
         self.engine = engine
         self.work = work
         self._generators = generators
         self._rotate = rotate
+        self._anew = anew
         self._existing: ExistingSecret | None = None
         self._looked = False
         self._made: list[generator_state.Made] = []
@@ -101,7 +108,8 @@ class Generation:
             return Answered(question, str(source), {}, rewritten=True)  # nobody would see the values
         try:
             generator, view = self._generators[source]
-            keys = renamed_keys(generator.keys(view), question.rewrite)
+            keys = generator.keys(view)
+            keys = None if keys is None else renamed_keys(keys, question.rewrite)
             entry = self._entry(source, question, keys)
             kept = await self._keep(keys) if self._is_alive(generator, entry) else None
             if kept is not None:
@@ -135,17 +143,20 @@ class Generation:
         """The values that the Secret holds, under the target's keys; None where they are to be made.
 
         Args:
-            keys: the entry's; None where they cannot be told.
+            keys: the entry's; None where they cannot be told. Nor can their values where a template makes
+                other ones of them.
         """
         if self._rotate:
             return None
         existing = await self._read_existing()
         if existing is None:
             return None
-        if keys is not None:
+        if keys is not None and keeps_keys(self.work.target.template, tuple(keys)):
             return kept_values(existing, self.work.owner, keys)
         record = self.work.record
         synced = self.work.status.synced_resource_version
+        if self._anew:
+            return None
         if synced.startswith(f"{record.generation}-") and is_whole(existing, self.work.owner):
             self.kept = True
             raise WholeSecretKept(existing.data)
@@ -170,7 +181,7 @@ class Generation:
             NotOurs: it is of another class.
             KubeError: the API server refuses or cannot be asked.
         """
-        for key in self.work.record.depends_on[1:]:
+        for key in self.work.stores:
             if key in self.engine.books.stores:
                 continue
             try:
@@ -196,7 +207,7 @@ class Generation:
             raise NoTarget
         if existing is not None and plan.action is not Action.CREATE and not plan.data_changed:
             raise WholeSecretKept(existing.data)
-        if work.record.failures and work.target.manifest is None:
+        if work.record.failures and work.target.manifest is None and plan.type == _OPAQUE:
             # It may have been refused before: values that are made first would be taken back each time.
             await apply(self.engine.api, plan, only_try=True)
 
@@ -225,6 +236,8 @@ class Generation:
             return ""
         if existing is None:
             return "the Secret was gone"
+        if self._anew:
+            return "a text of its template was changed"
         edited = not synced.startswith(f"{self.work.record.generation}-")
         if edited and keys and not any(key in existing.data for key in keys):
             return ""  # a new entry

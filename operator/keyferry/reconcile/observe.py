@@ -110,6 +110,7 @@ class Observer:
         engine, place = self._engine, (meta.namespace, meta.name)
         key = ObjectKey("Secret", *place)
         auth = engine.planner.uses(key)
+        engine.sources.changed(key, "" if change is Change.GONE else meta.resource_version)
         if change is Change.GONE:
             engine.books.forget_secret(place)
             self._wake(key)

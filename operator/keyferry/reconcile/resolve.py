@@ -19,19 +19,22 @@ from keyferry.core.sources import (
     Assembled,
     Question,
     assemble,
+    has_templates,
     is_heavy,
     optional_keys,
     questions,
 )
-from keyferry.errors import KeyferryError
+from keyferry.errors import ForbiddenError, KeyferryError, RenderError, SpecError
 from keyferry.planner.cache import Freshness
-from keyferry.planner.health import Deferred
-from keyferry.ports import Generator, GeneratorView, ObjectKey, Read, RemoteValue
+from keyferry.planner.health import Deferred, own_copy
+from keyferry.ports import Generator, GeneratorView, ObjectKey, Read, ReadingRules, RemoteValue
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generation import Generation, Loaded, WholeSecretKept
 from keyferry.reconcile.generators import generator_key, load_generator
 from keyferry.reconcile.queue import Claim, Lane
+from keyferry.reconcile.rendering import INLINE_CHARS
 from keyferry.reconcile.stores import StoreUse, store_key, use_store
+from keyferry.reconcile.templates import with_renderer
 from keyferry.reconcile.work import Work
 
 SLOW_S: Final = 0.5
@@ -48,17 +51,20 @@ class Resolved:
 
     Args:
         generation: the part of the generators; None where the spec names none.
+        whole: whether the data is what the target holds already, and none to render.
     """
 
     assembled: Assembled
     generation: Generation | None = None
+    whole: bool = False
 
 
-async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool) -> Resolved:
+async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool, anew: bool = False) -> Resolved:
     """Ask the stores, all at once, and put the answers together.
 
     Args:
         rotate: generated values are due, too.
+        anew: the target has to be made anew of all values.
 
     Raises:
         KeyferryError: the first entry that failed, or why a store cannot be asked.
@@ -72,10 +78,13 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool) -> 
         key = store_key(question.store, work.key.namespace)
         if key not in uses:
             uses[key] = await use_store(engine, question.store, work.key.namespace)
-    need = _freshness(work, claim)
+    need, namespace = _freshness(work, claim), work.key.namespace
     with _aside_if_slow(engine, work.key):
         answers = await asyncio.gather(
-            *(_ask(question, uses[store_key(question.store, work.key.namespace)], need) for question in reads)
+            *(
+                _ask(question, uses[store_key(question.store, namespace)], need, namespace)
+                for question in reads
+            )
         )
     for answered in answers:
         if isinstance(answered.value, Deferred):
@@ -83,7 +92,8 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool) -> 
     assembled = await _assemble(engine, work, answers)
     if len(reads) == len(asked):
         return Resolved(assembled)
-    return await _with_generated(Generation(engine, work, generators, rotate=rotate), asked, answers)
+    generation = Generation(engine, work, generators, rotate=rotate, anew=anew)
+    return await _with_generated(generation, asked, answers)
 
 
 async def _load_generators(engine: Engine, work: Work, asked: Sequence[Question]) -> Loaded:
@@ -121,16 +131,23 @@ async def _with_generated(generation: Generation, asked: list[Question], answers
     except WholeSecretKept as whole:
         await generation.undo()
         generation.kept = generation.untouched = True
-        return Resolved(Assembled(whole.data), generation)
+        return Resolved(Assembled(whole.data), generation, whole=True)
     except BaseException:
         await generation.undo()
         raise
 
 
 async def _assemble(engine: Engine, work: Work, answers: Sequence[Answered]) -> Assembled:
+    policy = work.target.deletion_policy
+    if has_templates(answers):
+        # What is too much for the event loop is so by the length that it is taken to have.
+        chars = INLINE_CHARS + 1 if is_heavy(answers) else 0
+        return await with_renderer(
+            engine, work.key, lambda renderer: assemble(answers, policy, renderer), chars
+        )
     if is_heavy(answers):
-        return await engine.heavy.run(assemble, answers, work.target.deletion_policy)
-    return assemble(answers, work.target.deletion_policy)
+        return await engine.heavy.run(assemble, answers, policy)
+    return assemble(answers, policy)
 
 
 @contextlib.contextmanager
@@ -162,16 +179,30 @@ async def _find(question: Question, wanted: Find, use: StoreUse, need: Freshness
     return Answered(question, str(use.key), found if isinstance(found, KeyferryError) else dict(found))
 
 
-async def _ask(question: Question, use: StoreUse, need: Freshness) -> Answered:
+async def _ask(question: Question, use: StoreUse, need: Freshness, namespace: str) -> Answered:
     if question.find is not None:
         return await _find(question, question.find, use, need)
-    remote = question.remote or RemoteRef(key="")
-    read = Read(remote.key, remote.version, metadata=remote.metadata_policy == "Fetch")
-    answer = await use.binding.session.read(read, need, use.binding.retries)
+    rules = use.provider.reading
+    try:
+        answer = await use.binding.session.read(_read(question, namespace, rules), need, use.binding.retries)
+    except (SpecError, ForbiddenError, RenderError) as error:
+        # Of this question alone: what it asks with makes a request that cannot be sent.
+        return Answered(question, str(use.key), own_copy(error))
     return Answered(
         question,
         str(use.key),
         answer.value if isinstance(answer, RemoteValue) else answer,
-        literal_first=use.provider.reading.literal_property_first,
-        missing_is_absent=use.provider.reading.missing_property_is_absent,
+        literal_first=rules.literal_property_first,
+        missing_is_absent=rules.missing_property_is_absent,
+        final=rules.asks_with_all,
     )
+
+
+def _read(question: Question, namespace: str, rules: ReadingRules) -> Read:
+    remote = question.remote or RemoteRef(key="")
+    if rules.asks_with_all:
+        members = not question.secret_key
+        return Read(
+            remote.key, remote.version, property=remote.property, namespace=namespace, members=members
+        )
+    return Read(remote.key, remote.version, metadata=remote.metadata_policy == "Fetch")

@@ -17,12 +17,15 @@ from keyferry.core.desired import (
     Target,
     controller_of,
     is_intact,
+    lacks_rendered,
     plan_metadata,
     plan_write,
 )
+from keyferry.core.fieldpath import fingerprint
 from keyferry.core.hashing import created_by_hash, data_hash
 from keyferry.core.manifest import Manifest
 from keyferry.core.summarize import MESSAGE_RETAINED, of_resource
+from keyferry.core.template import Rendered
 from keyferry.errors import KubeConflict
 from keyferry.kube.apply import WrittenSecret, delete_by_uid, read_secret
 from keyferry.ports import ObjectKey
@@ -148,6 +151,8 @@ def _compare(
     if noted != existing.content_hash and record.data_hash.hex() != data_hash(existing.data):
         return TargetCheck(TargetState.DRIFTED)
     if synced == record.current():
+        if lacks_rendered(target, existing):
+            return TargetCheck(TargetState.DRIFTED)
         plan = plan_metadata(owner, target, existing)
         if plan.action is not Action.NOTHING:
             return TargetCheck(TargetState.METADATA_DRIFTED, plan)
@@ -185,6 +190,7 @@ def is_unchanged(
         target.manifest is not None
         or target.creation_policy not in ("Owner", "Orphan")
         or synced != record.current()
+        or (target.fixed is not None and not target.fixed.is_all)
     ):
         return False
     known = engine.books.secrets.get((owner.namespace, target.name))
@@ -194,28 +200,35 @@ def is_unchanged(
 
 
 async def write_target(
-    engine: Engine, owner: Owner, target: Target, record: ExternalSecretRecord, data: SecretData
+    engine: Engine,
+    owner: Owner,
+    target: Target,
+    record: ExternalSecretRecord,
+    made: Rendered | None,
 ) -> SecretPlan:
     """Bring the data into the target; the plan that was carried out, with no action where it changed nothing.
 
     Where the API server makes something else of the data, with defaults or by admission, it is not written
     again and again.
 
+    Args:
+        owner: with the labels and annotations to give.
+        made: what it is to hold; None for what it holds already, where a template made that.
+
     Raises:
-        OwnershipError, RenderError: as `core.desired.plan_write`.
+        OwnershipError, RenderError, SpecError: as `core.desired.plan_write`.
         KubeError: the API server refuses or cannot be asked.
     """
     known = engine.books.secrets.get((owner.namespace, target.name))
     existing = None
-    if known is not None or target.manifest is not None or target.creation_policy == "Merge":
+    if made is None or known is not None or target.manifest is not None or target.creation_policy == "Merge":
         existing = await read_target(engine, owner.namespace, target.name, target.manifest)
     place = target_key(owner.namespace, target)
-    hashed = data_hash(data) if target.manifest is not None else ""
+    hashed = _hash_of(made) if made is not None and target.manifest is not None else ""
     for attempt in range(_CONFLICT_TRIES):
         version = existing.resource_version if existing is not None else ""
         got = existing is not None and engine.generic.is_all_there_is_to_get(place, version, hashed)
-        wanted = existing.data if existing is not None and got else data
-        plan = plan_write(owner, target, existing, wanted, _sharers(engine, owner, target))
+        plan = _planned(owner, target, existing, made, _sharers(engine, owner, target), got=got)
         try:
             written = await apply_plan(engine, plan)
         except KubeConflict:
@@ -230,6 +243,33 @@ async def write_target(
     if written is not None and written.altered:
         engine.generic.note_altered(place, written.resource_version, hashed)
     return plan
+
+
+def _hash_of(made: Rendered) -> str:
+    return data_hash(made.data) if made.fields is None else fingerprint(made.fields)
+
+
+def _planned(
+    owner: Owner,
+    target: Target,
+    existing: ExistingSecret | None,
+    made: Rendered | None,
+    sharers: frozenset[str],
+    *,
+    got: bool,
+) -> SecretPlan:
+    """The plan for what was made; where that is None, for what the target holds.
+
+    Args:
+        got: whether the target is known to hold what becomes of it.
+    """
+    if made is not None:
+        labelled = replace(owner, labels=made.labels, annotations=made.annotations)
+        data = None if got else made.data
+        return plan_write(labelled, target, existing, data, sharers, fields=made.fields)
+    if existing is None:
+        raise KubeConflict("the target is gone")  # a moment ago it was there: look again
+    return plan_metadata(owner, target, existing)
 
 
 def _sharers(engine: Engine, owner: Owner, target: Target) -> frozenset[str]:
@@ -249,7 +289,8 @@ def note_written(
     if plan.action is Action.WAIT:
         return
     if plan.manifest is not None:
-        record.data_hash = bytes.fromhex(data_hash(plan.data))  # what is beside the data is not ours
+        # What is beside the data is not ours; where the values are in places of their own, all is looked at.
+        record.data_hash = b"" if plan.by_fields else bytes.fromhex(data_hash(plan.data))
         version = written.resource_version if written is not None else ""
         version = version or (plan.existing.resource_version if plan.existing is not None else "")
         engine.generic.note_intact(ObjectKey(plan.manifest.label, plan.namespace, plan.name), version)

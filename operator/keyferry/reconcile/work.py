@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 import msgspec
 
@@ -13,8 +14,9 @@ from keyferry.api.external_secret import Target as TargetSpec
 from keyferry.api.model import decode
 from keyferry.core.desired import Owner, Target
 from keyferry.core.manifest import check_manifest, manifest_of
-from keyferry.core.sources import check_available, check_policies, store_refs
+from keyferry.core.sources import check_policies, store_refs
 from keyferry.core.stores import is_our_class
+from keyferry.core.template_spec import check_template
 from keyferry.core.windows import Windows, parse_windows
 from keyferry.duration import parse_go_duration
 from keyferry.errors import SpecError
@@ -22,6 +24,9 @@ from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generic_target import target_key
+from keyferry.reconcile.templates import source_keys
+
+_STORES: Final = frozenset({names.SECRET_STORE, names.CLUSTER_SECRET_STORE})
 
 
 class _SpecOfTarget(msgspec.Struct):
@@ -47,6 +52,11 @@ class Work:
     generation: int
     current: str
 
+    @property
+    def stores(self) -> list[ObjectKey]:
+        """The stores that it names."""
+        return [need for need in self.record.depends_on if need.kind in _STORES]
+
 
 def load(engine: Engine, key: ObjectKey, record: ExternalSecretRecord, owner: Owner) -> Work | None:
     """Decode and check; None where the object is not ours to serve.
@@ -65,18 +75,25 @@ def load(engine: Engine, key: ObjectKey, record: ExternalSecretRecord, owner: Ow
         spec.target.deletion_policy,
         spec.target.immutable,
         manifest_of(spec.target),
+        spec.target.template,
+        engine.rendering.settings.left,
     )
-    needs = [target_key(key.namespace, target)]
-    for kind, name in stores:
-        namespace = "" if kind == names.CLUSTER_SECRET_STORE else key.namespace
-        needs.append(ObjectKey(kind, namespace, name))
-    engine.books.dependents.link(key, tuple(needs), record.depends_on)
-    record.depends_on = tuple(needs)
-    if not _is_ours(engine, needs[1:]):
+    used = [
+        ObjectKey(kind, "" if kind == names.CLUSTER_SECRET_STORE else key.namespace, name)
+        for kind, name in stores
+    ]
+    sources = source_keys(target.template, key.namespace)
+    # Each once: a target may be a source of its own templates.
+    needs = tuple(dict.fromkeys((target_key(key.namespace, target), *used, *sources)))
+    engine.books.dependents.link(key, needs, record.depends_on)
+    record.depends_on = needs
+    if not _is_ours(engine, used):
+        engine.sources.release(engine, key)
         return None
+    engine.sources.use(engine, key, sources)
     # Before the target is even looked at: what we cannot make, another operator may have made.
-    check_available(spec)
     check_policies(spec)
+    check_template(spec.target)
     check_manifest(spec.target, allowed=engine.settings.generic_targets)
     interval = parse_go_duration(spec.refresh_interval or "1h")
     windows = parse_windows(spec.sync_windows)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from keyferry.api import names
 from keyferry.errors import KubeNotFound
 from keyferry.ports import BoundToken, SecretObject, ServiceAccountObject
 from keyferry.secretdata import SecretBytes, SecretData
@@ -22,6 +24,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.secrets: dict[tuple[str, str], SecretObject] = {}
+        self.config_maps: dict[tuple[str, str], dict[str, str]] = {}
         self.service_accounts: dict[tuple[str, str], ServiceAccountObject] = {}
         self.tokens: list[tuple[str, str, tuple[str, ...], int]] = []
         """(namespace, name, audiences, lifetime) of the tokens that were asked for."""
@@ -34,7 +37,19 @@ class Cluster:
         before = self.secrets.get((namespace, name))
         self._version += 1
         uid = before.uid if before else str(uuid.uuid4())
-        self.secrets[namespace, name] = SecretObject(uid, str(self._version), SecretData(data))
+        labels = before.labels if before else {}
+        self.secrets[namespace, name] = SecretObject(uid, str(self._version), SecretData(data), labels)
+
+    def label_secret(self, namespace: str, name: str, **labels: str) -> None:
+        """Give a Secret these labels and no others: `type` is that of webhooks."""
+        self._version += 1
+        named = {{"type": names.LABEL_TYPE}.get(key, key): value for key, value in labels.items()}
+        before = self.secrets[namespace, name]
+        self.secrets[namespace, name] = replace(before, resource_version=str(self._version), labels=named)
+
+    def put_config_map(self, namespace: str, name: str, data: Mapping[str, str]) -> None:
+        """Create a ConfigMap, or change it."""
+        self.config_maps[namespace, name] = dict(data)
 
     def put_service_account(self, namespace: str, name: str, **annotations: str) -> None:
         """Create a ServiceAccount, or change it: `role`, `audience`."""
@@ -50,7 +65,7 @@ class Cluster:
 
     async def read_config_map(self, namespace: str, name: str) -> Mapping[str, str]:
         """See `ports.ClusterAccess.read_config_map`."""
-        raise KubeNotFound(f'ConfigMap "{namespace}/{name}" does not exist', status=404)
+        return _found(self.config_maps, "ConfigMap", namespace, name)
 
     async def read_service_account(self, namespace: str, name: str) -> ServiceAccountObject:
         """See `ports.ClusterAccess.read_service_account`."""

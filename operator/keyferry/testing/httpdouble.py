@@ -1,7 +1,7 @@
 """What the doubles of plain HTTP APIs have in common: a loopback server of their own, a log, faults.
 
 Each serves in threads, so that tests with and without an event loop can use it, and the operator as another
-process too. What a service decides is in `github.py`, `gitlab.py` and `quay.py`.
+process too. What a service decides is in `github.py`, `gitlab.py`, `quay.py` and `webhook.py`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ class Asked:
     """A request. Header names are lower case.
 
     Args:
-        path: as it went over the wire, without the query.
+        path, query: as they went over the wire.
     """
 
     method: str
     path: str
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    query: str = ""
 
     def json(self) -> dict[str, Any]:
         """The body as an object; empty where there is none."""
@@ -46,7 +47,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer: a JSON document, or nothing."""
+    """An answer: a JSON document, or nothing; bytes go as they are."""
 
     status: int
     content: Any = None
@@ -120,6 +121,9 @@ class HttpDouble:
             def do_POST(self) -> None:
                 double._serve(self)
 
+            def do_PUT(self) -> None:
+                double._serve(self)
+
             def do_DELETE(self) -> None:
                 double._serve(self)
 
@@ -156,7 +160,8 @@ class HttpDouble:
     def _serve(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         length = int(handler.headers.get("Content-Length") or 0)
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        asked = Asked(handler.command, urlsplit(handler.path).path, headers, handler.rfile.read(length))
+        target = urlsplit(handler.path)
+        asked = Asked(handler.command, target.path, headers, handler.rfile.read(length), target.query)
         fault = self._faults.popleft() if self._faults else None
         if fault is not None:
             self.calls.append(Call(asked.method, asked.path, fault.status if fault.kind == "status" else 0))
@@ -167,8 +172,7 @@ class HttpDouble:
         except Refusal as refusal:
             answer = refusal.answer
         self.calls.append(Call(asked.method, asked.path, answer.status))
-        body = b"" if answer.content is None else json.dumps(answer.content).encode()
-        _send(handler, answer.status, answer.headers, body)
+        _send(handler, answer.status, answer.headers, _encoded(answer.content))
 
     def _misbehave(self, handler: http.server.BaseHTTPRequestHandler, fault: Fault) -> None:
         match fault.kind:
@@ -199,6 +203,12 @@ class HttpDouble:
         self.close()
 
 
+def _encoded(content: Any) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    return b"" if content is None else json.dumps(content).encode()
+
+
 def _send(
     handler: http.server.BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes
 ) -> None:
@@ -206,10 +216,12 @@ def _send(
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name, value)
+        if status in (204, 304):
+            body = b""  # these have none
+        else:
+            handler.send_header("Content-Length", str(len(body)))
         if body:
             handler.send_header("Content-Type", "application/json")
-        if status != 204:
-            handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
     except ConnectionError:

@@ -32,7 +32,7 @@ class Issuer:
     """
 
     def __init__(self, folder: Path, key: rsa.RSAPrivateKey) -> None:
-        self.ca_pem, tls = _certificates(folder)
+        self.ca_pem, tls = certificates(folder)
         self.keys: dict[str, Key] = {}
         """What it publishes, by key id."""
         self.fetches: list[str] = []
@@ -127,7 +127,7 @@ def _published(key_id: str, key: Key) -> dict[str, Any]:
     return {**document, "kid": key_id, "use": "sig"}
 
 
-def _certificates(directory: Path) -> tuple[str, ssl.SSLContext]:
+def certificates(directory: Path) -> tuple[str, ssl.SSLContext]:
     """A CA and a server certificate for 127.0.0.1; the CA as PEM, the server side as a TLS context."""
     now = dt.datetime.now(dt.UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())

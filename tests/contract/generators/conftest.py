@@ -1,7 +1,7 @@
 """What every generator is asked here: the same questions, put to each kind in a world of its own.
 
-A `World` has what generators need: Secrets and ServiceAccounts in a cluster, AWS, GitHub, GitLab and Quay as
-strict doubles on loopback. `CASES` says which specs are tried; a further kind adds its own there.
+A `World` has what generators need: Secrets and ServiceAccounts in a cluster, AWS, GitHub, GitLab, Quay and the
+server of a webhook as strict doubles on loopback. `CASES` says which specs are tried; a further kind adds its own there.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from keyferry.testing.gitlab import GitlabDouble
 from keyferry.testing.issuer import Issuer
 from keyferry.testing.leaks import canary
 from keyferry.testing.quay import Federation, QuayDouble
+from keyferry.testing.webhook import WebhookDouble
 
 REGION = "eu-central-1"
 APP, INSTALLATION, ROBOT = "4711", "815", "org+puller"
@@ -41,6 +42,7 @@ class World:
     github: GithubDouble
     gitlab: GitlabDouble
     quay: QuayDouble
+    webhook: WebhookDouble
     issuer: Issuer
     administrator: Administrator
     generators: Mapping[str, Generator]
@@ -91,6 +93,14 @@ def specs(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
         "scopes": ["read_registry"],
         "auth": {"token": {"secretRef": {"name": "gitlab", "key": "token"}}},
     }
+    webhook = {
+        "method": "POST",
+        "url": f"{world.webhook.url}/tokens",
+        "headers": {"Authorization": "Bearer {{ .auth.token }}"},
+        "body": '{"scopes": ["{{ .auth.scope }}"]}',
+        "result": {"jsonPath": "$.result"},
+        "secrets": [{"name": "auth", "secretRef": {"name": "webhook"}}],
+    }
     aws = {"region": REGION, "auth": key_auth()}
     return {
         "password": ("Password", {}),
@@ -112,6 +122,7 @@ def specs(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
         ),
         "gitlab-project": ("GitlabDeployToken", gitlab | {"projectID": "shop/web"}),
         "gitlab-group": ("GitlabDeployToken", gitlab | {"groupID": "9", "username": "puller"}),
+        "webhook": ("Webhook", webhook),
     }
 
 
@@ -132,6 +143,7 @@ CASES = (
     "quay",
     "gitlab-project",
     "gitlab-group",
+    "webhook",
 )
 
 
@@ -192,6 +204,8 @@ def cluster(app_pem: bytes, issuer: Issuer) -> Cluster:
     made.put_secret("team-a", "gitlab", token=f"{canary('gitlab-access')}\n")
     made.put_secret("team-a", "mfa", seed="GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ")
     made.put_service_account("team-a", "puller")
+    made.put_secret("team-a", "webhook", token=canary("webhook-access"), scope="read")
+    made.label_secret("team-a", "webhook", type="webhook")
     return made
 
 
@@ -231,6 +245,13 @@ def quay(issuer: Issuer) -> Iterator[QuayDouble]:
 
 
 @pytest.fixture
+def webhook() -> Iterator[WebhookDouble]:
+    with WebhookDouble() as double:
+        double.let_in(canary("webhook-access"))
+        yield double
+
+
+@pytest.fixture
 async def make_generators() -> AsyncIterator[Callable[..., Mapping[str, Generator]]]:
     """All generators, as `cli.run` puts them together; they are closed with the test."""
     made: list[Any] = []
@@ -261,6 +282,7 @@ def world(
     github: GithubDouble,
     gitlab: GitlabDouble,
     quay: QuayDouble,
+    webhook: WebhookDouble,
     issuer: Issuer,
     aws: StrictAws,
     make_generators: Callable[..., Mapping[str, Generator]],
@@ -277,12 +299,13 @@ def world(
         github,
         gitlab,
         quay,
+        webhook,
         issuer,
         administrator,
         make_generators(),
         app_pem,
         unique,
-        lambda: len(aws.control.calls()) + sum(len(one.calls) for one in (github, gitlab, quay)),
+        lambda: len(aws.control.calls()) + sum(len(one.calls) for one in (github, gitlab, quay, webhook)),
     )
 
 

@@ -15,11 +15,21 @@ SAME_EACH_TIME = {"Fake", "MFA"}
 """What a Fake gives stands in its spec, and an MFA of a pinned moment is that of the moment."""
 
 
+KEYS = {"Webhook": ["number", "scopes", "token"]}
+"""Of kinds whose keys only an answer tells: those of the answer here."""
+
+
+def keys_of(world, kind, spec):
+    told = world.generators[kind].keys(world.view(kind, spec))
+    assert (told is None) == (kind in KEYS)
+    return sorted(KEYS[kind] if told is None else told)
+
+
 async def test_keys_are_those_of_the_values(world, case):
     kind, spec = case
     made = await world.generate(kind, spec)
 
-    assert sorted(made.data) == sorted(world.generators[kind].keys(world.view(kind, spec)))
+    assert sorted(made.data) == keys_of(world, kind, spec)
 
 
 async def test_values_are_new_each_time(world, case):
@@ -38,7 +48,7 @@ async def test_cluster_generator_makes_the_same_keys(world, case):
 
     made = await world.generate(kind, spec, cluster_wide=True)
 
-    assert sorted(made.data) == sorted(world.generators[kind].keys(world.view(kind, spec)))
+    assert sorted(made.data) == keys_of(world, kind, spec)
 
 
 async def test_looking_asks_nobody(world, case):

@@ -1,7 +1,8 @@
 """What every provider is asked here: the same questions, put to a backend of its own.
 
-A `Backend` holds remote secrets and makes stores and clients for them. `fake` and `aws` are there; a
-further provider adds a class with these few methods and a name in `BACKENDS`. AWS is the strict double;
+A `Backend` holds remote secrets and makes stores and clients for them. `fake`, `aws` and `webhook` are there; a
+further provider adds a class with these few methods and a name in `BACKENDS`. AWS and the webhook's server are
+strict doubles;
 the cluster's side (auth Secrets, ServiceAccounts, tokens) is `Cluster`, in memory.
 """
 
@@ -19,6 +20,8 @@ import pytest
 
 from keyferry.api.model import convert
 from keyferry.api.secret_store import SecretStoreSpec
+from keyferry.clock import SystemClock
+from keyferry.core.addresses import AddressPolicy
 from keyferry.ports import (
     ObjectKey,
     Provider,
@@ -27,8 +30,12 @@ from keyferry.ports import (
 )
 from keyferry.providers.aws import AWSProvider
 from keyferry.providers.fake import FakeProvider
+from keyferry.providers.outgoing import Outgoing
+from keyferry.providers.webhook import WebhookProvider
 from keyferry.testing.aws import Administrator, StrictAws
 from keyferry.testing.clusteraccess import Cluster
+from keyferry.testing.leaks import canary
+from keyferry.testing.webhook import WebhookDouble
 
 REGION = "eu-central-1"
 
@@ -49,6 +56,8 @@ class Backend(Protocol):
     cluster: Cluster
     keeps_bytes: bool
     """Whether a value may be no text."""
+    finds: bool
+    """Whether it can be searched."""
 
     def put(self, key: str, value: str | bytes) -> str:
         """Give a remote secret a new current value; how a manifest names that version."""
@@ -61,6 +70,7 @@ class Backend(Protocol):
 
 class FakeBackend:
     keeps_bytes = False
+    finds = True
 
     def __init__(self, cluster: Cluster) -> None:
         self.provider = FakeProvider()
@@ -79,6 +89,7 @@ class FakeBackend:
 
 class AWSBackend:
     keeps_bytes = True
+    finds = True
 
     def __init__(self, cluster: Cluster, administrator: Administrator) -> None:
         self.provider = AWSProvider()
@@ -93,6 +104,36 @@ class AWSBackend:
 
     def view(self) -> StoreView:
         return make_view("aws", aws_block(auth=key_auth("keys")))
+
+
+class WebhookBackend:
+    keeps_bytes = True
+    finds = False
+
+    def __init__(self, cluster: Cluster, server: WebhookDouble) -> None:
+        outgoing = Outgoing(AddressPolicy(["127.0.0.1"]), SystemClock())
+        self.provider = WebhookProvider(outgoing, SystemClock(), secrets.token_bytes)
+        self.cluster = cluster
+        self.server = server
+        server.let_in(canary("webhook-token"))
+        cluster.put_secret("team-a", "webhook", token=canary("webhook-token"))
+        cluster.label_secret("team-a", "webhook", type="webhook")
+
+    def put(self, key: str, value: str | bytes) -> str:
+        return self.server.put(key, value)
+
+    def view(self, **changes: Any) -> StoreView:
+        return make_view("webhook", webhook_block(self.server.url, **changes))
+
+
+def webhook_block(server: str, **changes: Any) -> dict[str, Any]:
+    block = {
+        "url": f"{server}/secrets?key={{{{ .remoteRef.key }}}}&version={{{{ .remoteRef.version }}}}",
+        "headers": {"Authorization": "Bearer {{ .auth.token }}"},
+        "secrets": [{"name": "auth", "secretRef": {"name": "webhook"}}],
+        **changes,
+    }
+    return {key: value for key, value in block.items() if value is not None}
 
 
 def aws_block(**changes: Any) -> dict[str, Any]:
@@ -167,11 +208,24 @@ def unique() -> str:
     return f"t{secrets.token_hex(5)}"
 
 
-@pytest.fixture(params=["fake", "aws"])
+@pytest.fixture
+def webhook_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookDouble]:
+    """The server behind webhook stores. No proxy of the developer's is in between."""
+    import os
+
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    with WebhookDouble() as server:
+        yield server
+
+
+@pytest.fixture(params=["fake", "aws", "webhook"])
 async def backend(request: pytest.FixtureRequest, cluster: Cluster) -> AsyncIterator[Backend]:
     made: Backend
     if request.param == "fake":
         made = FakeBackend(cluster)
+    elif request.param == "webhook":
+        made = WebhookBackend(cluster, request.getfixturevalue("webhook_server"))
     else:
         made = AWSBackend(cluster, request.getfixturevalue("administrator"))
     yield made
@@ -200,8 +254,10 @@ def toolbox() -> Any:
         Cluster = Cluster
         AWSBackend = AWSBackend
         FakeBackend = FakeBackend
+        WebhookBackend = WebhookBackend
         view = staticmethod(make_view)
         aws_block = staticmethod(aws_block)
+        webhook_block = staticmethod(webhook_block)
         key_auth = staticmethod(key_auth)
 
     return Toolbox

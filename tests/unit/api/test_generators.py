@@ -84,6 +84,7 @@ def test_kinds_that_can_run_are_exactly_these():
         "SSHKey",
         "STSSessionToken",
         "UUID",
+        "Webhook",
     }
 
 

@@ -13,6 +13,8 @@ from keyferry.api.external_secret import ExternalSecretSpec
 from keyferry.api.model import convert
 from keyferry.core.desired import ExistingSecret, Owner
 from keyferry.core.hashing import field_manager
+from keyferry.core.template import Renderer
+from keyferry.gotemplate import Cache, Limits, Run
 from keyferry.secretdata import SecretData
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -35,6 +37,23 @@ def spec():
 
     def build(**fields):
         return convert({"secretStoreRef": {"name": "aws"}, **fields}, ExternalSecretSpec)
+
+    return build
+
+
+@pytest.fixture
+def renderer():
+    """Renders within the limits given; at one moment, and with bytes that are not random."""
+
+    def build(*, left="{{", right="}}", slow=True, **limits):
+        run = Run(
+            Limits(**limits),
+            now_ns=1_767_225_600_000_000_000,
+            monotonic=lambda: 0.0,
+            random_bytes=bytes,
+            allows_slow=slow,
+        )
+        return Renderer(run, Cache(), left, right)
 
     return build
 

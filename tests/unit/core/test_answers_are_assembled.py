@@ -7,7 +7,14 @@ import sys
 
 import pytest
 
-from keyferry.core.sources import HEAVY_BYTES, Answered, assemble, is_heavy, questions
+from keyferry.core.sources import (
+    HEAVY_BYTES,
+    Answered,
+    assemble,
+    has_templates,
+    is_heavy,
+    questions,
+)
 from keyferry.errors import (
     AccessDenied,
     KeyferryError,
@@ -27,7 +34,7 @@ STORE = 'SecretStore "team-a/aws"'
 def answered(spec):
     """Answers to a spec's questions, in their order; text becomes a value."""
 
-    def build(*answers, literal_first=False, missing_is_absent=False, optional=(), **fields):
+    def build(*answers, literal_first=False, missing_is_absent=False, final=False, optional=(), **fields):
         asked = questions(spec(**fields), optional)
         return [
             Answered(
@@ -36,6 +43,7 @@ def answered(spec):
                 _value(answer),
                 literal_first,
                 missing_is_absent,
+                final,
             )
             for question, answer in zip(asked, answers, strict=True)
         ]
@@ -59,6 +67,16 @@ def _extract(key="k", **fields):
 
 def _revealed(assembled):
     return {key: value.reveal() for key, value in assembled.data.items()}
+
+
+def test_answer_of_a_store_that_was_asked_with_all_is_the_value(answered):
+    """No property is taken out of it: the store was asked for that."""
+    value = '{"a":"1","b":{"c":"2"}}'
+    fields = {"data": [_data("v", property="b.c")], "dataFrom": [_extract(property="b")]}
+
+    assert {"a": b"1", "b": b'{"c":"2"}', "v": value.encode()} == _revealed(
+        assemble(answered(value, value, final=True, **fields), "Retain")
+    )
 
 
 def test_later_entries_win_and_data_wins_over_data_from(answered):
@@ -439,3 +457,29 @@ def test_failure_keeps_no_value_in_memory(answered):
         assert sys.getrefcount(value) == before
     finally:
         gc.enable()
+
+
+# -- templates
+
+
+def test_keys_are_renamed_by_templates_of_the_entry(answered, renderer):
+    transform = [{"transform": {"template": "DB_{{ .value | upper }}"}}]
+    answers = answered({"user": "u"}, '{"a":"b"}', dataFrom=[{"find": {}, "rewrite": transform}, _extract()])
+
+    assert has_templates(answers)
+    assert not has_templates(answers[1:])
+    assert _revealed(assemble(answers, "Retain", renderer())) == {"DB_USER": b"u", "a": b"b"}
+
+
+def test_template_that_fails_is_told_with_its_entry(answered, renderer):
+    transform = [{"transform": {"template": "{{ nothing }}"}}]
+    answers = answered({"user": "u"}, dataFrom=[{"find": {}, "rewrite": transform}])
+
+    with pytest.raises(RenderError) as caught:
+        assemble(answers, "Retain", renderer())
+
+    assert caught.value.message == (
+        f"error processing spec.dataFrom[0].find, err: {STORE}: rewrite[0]: transform.template, line 1: "
+        'function "nothing" not defined'
+    )
+    assert caught.value.retry.kind is RetryKind.ON_CHANGE

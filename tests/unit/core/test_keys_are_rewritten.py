@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from keyferry.api.external_secret import Rewrite
 from keyferry.api.model import convert
 from keyferry.core.rewrite import Rewritten, renamed_keys, rewrite
-from keyferry.errors import KeyferryError, NotAvailableError, RenderError, SpecError
+from keyferry.errors import ON_CHANGE, KeyferryError, RenderError, SpecError
 from keyferry.secretdata import SecretBytes
 from keyferry.testing.leaks import LeakDetector, canary
 
@@ -136,12 +136,59 @@ def test_pattern_that_is_none_is_named_by_its_step():
             run()
 
 
-def test_transform_is_refused_by_name():
-    steps = _steps(_regexp("a", "b"), {"transform": {"template": "{{ .value }}"}})
+def test_template_makes_a_new_key_of_each(renderer):
+    template = '{{ .value | upper | trimPrefix "DB-" }}_{{ .other }}'
+    steps = _steps({"transform": {"template": template}}, _regexp("_<no value>$", ""))
 
-    with pytest.raises(NotAvailableError, match=r"^rewrite\[1\]: transform is not available yet"):
-        rewrite({}, steps)
-    assert renamed_keys(["a"], steps) is None
+    made = rewrite(_secrets({"db-user": "u", "db-pw": "p", "host": "h"}), steps, renderer())
+
+    assert _secrets({"USER": "u", "PW": "p", "HOST": "h"}) == made.values
+    assert made.collisions == ()
+
+
+def test_keys_that_a_template_makes_equal_are_told_and_the_last_in_the_alphabet_wins(renderer):
+    steps = _steps({"transform": {"template": "same"}})
+
+    made = rewrite(_secrets({"b": "2", "a": "1"}), steps, renderer())
+
+    assert _secrets({"same": "2"}) == made.values
+    assert made.collisions == ("'a' and 'b' both become 'same'; the latter is kept",)
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        pytest.param("{{ .value", "rewrite[1]: transform.template, line 1: unclosed action", id="syntax"),
+        pytest.param(
+            "{{ upper }}",
+            "rewrite[1]: transform.template, line 1, column 3: wrong number of args for upper: want 1 got 0",
+            id="failure",
+        ),
+        pytest.param(
+            '{{ b64dec "/w==" }}', "rewrite[1]: transform.template: the new key is not UTF-8", id="bytes"
+        ),
+    ],
+)
+def test_template_that_makes_no_key_is_told_by_its_step(renderer, template, told):
+    steps = _steps(_regexp("a", "b"), {"transform": {"template": template}})
+
+    with pytest.raises(RenderError) as caught:
+        rewrite(_secrets({"a": "1"}), steps, renderer())
+
+    assert (caught.value.message, caught.value.retry) == (told, ON_CHANGE)
+
+
+def test_template_without_anything_to_render_it_is_a_bug():
+    with pytest.raises(ValueError, match="needs a renderer"):
+        rewrite(_secrets({"a": "1"}), _steps({"transform": {"template": "x"}}))
+
+
+def test_keys_that_a_template_makes_are_not_told_before():
+    assert renamed_keys(["a"], _steps({"transform": {"template": "{{ .value }}"}})) is None
+
+
+def test_step_without_a_rule_changes_nothing():
+    assert rewrite(_secrets({"a": "1"}), _steps({})).values == _secrets({"a": "1"})
 
 
 def test_keys_that_a_merge_makes_are_known_from_values_only():

@@ -46,7 +46,6 @@ from keyferry.core.rewrite import renamed_keys, rewrite
 from keyferry.core.sources import (
     Answered,
     assemble,
-    check_available,
     check_policies,
     is_heavy,
     optional_keys,
@@ -55,9 +54,12 @@ from keyferry.core.sources import (
 )
 from keyferry.core.stores import check_namespace, check_references, is_referent
 from keyferry.core.summarize import Outcome, event_text, external_secret_status, failed, parse_timestamp
+from keyferry.core.template import Renderer, Texts, digest_of, render_target
+from keyferry.core.template_spec import check_template, fixed_metadata, sources_of
 from keyferry.core.windows import Windows, is_open, next_open, parse_windows
 from keyferry.duration import parse_go_duration
 from keyferry.errors import AccessDenied, KeyferryError, PropertyNotFound, RemoteSecretNotFound
+from keyferry.gotemplate import Cache, Limits, Run
 from keyferry.secretdata import SecretBytes, SecretData
 
 NOW = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
@@ -148,7 +150,7 @@ def test_spec_is_asked_and_answered_or_refused(data):
         answers = [_answer(data.draw, one) for one in questions(spec, optional_keys(annotations))]
         is_heavy(answers)
         try:
-            assemble(answers, spec.target.deletion_policy)
+            assemble(answers, spec.target.deletion_policy, _renderer())
         except KeyferryError as error:
             event_text(error)
             status = external_secret_status(ExternalSecretStatus(), failed("could not", error), 1, NOW)
@@ -157,13 +159,71 @@ def test_spec_is_asked_and_answered_or_refused(data):
 
     store_refs(spec)
     parse_go_duration(spec.refresh_interval or "1h")
-    for step in (check_available, check_policies):
+    for step in (check_policies, lambda spec: check_template(spec.target)):
         _refusing(lambda step=step: step(spec))
     _refusing(
         lambda: check_manifest(spec.target, allowed=True), lambda: check_manifest(spec.target, allowed=False)
     )
     _refusing(lambda: parse_windows(spec.sync_windows))
     _refusing(put_together)
+
+
+TEMPLATES = st.sampled_from(
+    [
+        "",
+        "x",
+        "a: b",
+        "{{ .a }}",
+        "{{",
+        "{{ a-b }}",
+        '{{ index . "a" }}: 1',
+        "[1",
+        "- 1",
+        "{}",
+        "a: {b: c}",
+        "\0",
+    ]
+)
+
+
+def _renderer():
+    limits = Limits(steps=2_000, memory_bytes=1 << 18)
+    return Renderer(Run(limits, now_ns=0, monotonic=lambda: 0.0, random_bytes=bytes), Cache())
+
+
+@st.composite
+def _texts(draw, template):
+    """What is read of the objects that a template names; not always all."""
+    found = {}
+    for source, keys in sources_of(template).items():
+        there = {key: SecretBytes(draw(TEMPLATES)) for key in keys if draw(st.booleans())}
+        found[source] = Texts(there, tuple(there))
+    return found
+
+
+@given(st.data(), MAPS)
+@thorough
+def test_template_is_rendered_or_refused(data, values):
+    """With texts of the schema, which are no templates most often, and with some that are."""
+    target = _spec(data).target
+    template = target.template
+    assume(template is not None)
+    made = msgspec.structs.replace(
+        template,
+        data={key: data.draw(TEMPLATES) for key in template.data},
+        template_from=tuple(
+            msgspec.structs.replace(entry, literal=data.draw(st.none() | TEMPLATES))
+            for entry in template.template_from[:3]
+        ),
+    )
+    texts = data.draw(_texts(made))
+    digest_of(texts)
+    fixed_metadata(made, "{{")
+    _refusing(
+        lambda: check_template(target),
+        lambda: check_template(msgspec.structs.replace(target, template=made)),
+        lambda: render_target(made, manifest_of(target), SecretData(values), texts, _renderer()),
+    )
 
 
 @given(
@@ -370,7 +430,11 @@ def _existing(draw):
 def test_write_is_planned_or_refused(owner, spec, existing, data):
     wanted = convert(spec.get("target") or {}, Target)
     target = desired.Target(
-        wanted.name or "app", wanted.creation_policy, wanted.deletion_policy, wanted.immutable
+        wanted.name or "app",
+        wanted.creation_policy,
+        wanted.deletion_policy,
+        wanted.immutable,
+        template=wanted.template,
     )
 
     _refusing(lambda: desired.plan_write(owner, target, existing, data))

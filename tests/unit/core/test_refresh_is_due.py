@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from keyferry.core.due import Due, RefreshState, asked_due, refresh_due, rotation_due
+from keyferry.core.due import (
+    Due,
+    RefreshState,
+    asked_due,
+    heeds_changes,
+    refresh_due,
+    rotation_due,
+)
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -139,3 +147,18 @@ def test_generated_values_are_due_to_the_second():
 )
 def test_who_asks_gets_what_only_waits_for_its_time(due, now):
     assert asked_due(due).now is now
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_text_that_a_template_is_made_from_counts_as_an_edit_of_the_object(policy, interval):
+    """And is looked at only where an edit would count."""
+    unchanged = _state(policy, INTERVALS[interval])
+    edited = dataclasses.replace(unchanged, synced="0-a")
+    changed = dataclasses.replace(unchanged, template_changed=True)
+
+    assert refresh_due(changed, NOW).now == refresh_due(edited, NOW).now == heeds_changes(unchanged)
+    assert not rotation_due(changed, NOW)
+    assert not heeds_changes(dataclasses.replace(unchanged, synced=""))
+    if heeds_changes(unchanged):
+        assert refresh_due(changed, NOW).why == "its template changed"

@@ -110,11 +110,19 @@ def test_value_that_is_no_text_in_utf_8_is_refused_by_its_key(manifest):
 
 
 def test_hash_is_over_the_data_of_a_config_map_and_the_spec_of_others():
-    data = SecretData({"b": "2", "a": "1 x"})
+    data = {"b": "2", "a": "1 x"}
 
-    assert content_hash(CONFIG_MAP, document(CONFIG_MAP, {}), data) == hash_text("map[a:1 x b:2]")
-    assert content_hash(WIDGET, {}, data) == hash_text("map[data:map[a:1 x b:2]]")
-    assert content_hash(WIDGET, document(WIDGET, {}), data) == hash_text("map[data:map[a:1 x b:2] size:3]")
+    assert content_hash(CONFIG_MAP, document(CONFIG_MAP, data)) == hash_text("map[a:1 x b:2]")
+    assert content_hash(WIDGET, {"spec": {"data": data}}) == hash_text("map[data:map[a:1 x b:2]]")
+    assert content_hash(WIDGET, document(WIDGET, data)) == hash_text("map[data:map[a:1 x b:2] size:3]")
+
+
+def test_hash_of_an_object_without_a_spec_is_over_what_else_it_holds():
+    head = {"apiVersion": "x/v1", "kind": "Rules", "metadata": {"name": "db"}, "status": {"ready": True}}
+
+    assert content_hash(CONFIG_MAP, {**head}) == hash_text("map[]")
+    assert content_hash(WIDGET, {**head, "data": {"a": "b"}, "rules": ["c"]}) == hash_text("map[a:b]")
+    assert content_hash(WIDGET, {**head, "rules": ["c"]}) == hash_text("map[rules:[c]]")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +186,9 @@ def test_new_object_has_the_marks_of_a_target(manifest):
         names.LABEL_CREATED_BY: plan.labels[names.LABEL_CREATED_BY],
     }
     assert plan.annotations["note"] == "hello"
-    assert plan.annotations[names.ANNOTATION_DATA_HASH] == content_hash(manifest, {}, SecretData({"a": "1"}))
+    place = {"data": {"a": "1"}}
+    hashed = content_hash(manifest, place if manifest.is_config_map else {"spec": place})
+    assert plan.annotations[names.ANNOTATION_DATA_HASH] == hashed
     assert [reference["uid"] for reference in plan.owner_references] == ["uid-of-db"]
 
 

@@ -10,9 +10,11 @@ from keyferry.secretdata import SecretBytes
 
 PACKAGE = Path(keyferry.__file__).parent
 ALLOWED = {
+    "cli/render/printing.py": "prints the values of the author's own file, which is what the command is for",
     "core/decode.py": "decodes base64 and looks for NUL bytes",
     "core/hashing.py": "the data hash is made of the bytes",
     "core/manifest.py": "puts the values into a target that is no Secret, as its flag allows",
+    "core/template.py": "hands the values to the template engine, which is a leaf and keeps nothing",
     "core/select.py": "takes a property or the entries out of a value",
     "generators/mfa.py": "makes the token of the moment from the seed",
     "kube/apply.py": "puts the values into the Secret that is sent to the API server",
@@ -22,6 +24,8 @@ ALLOWED = {
     "providers/github/generators.py": "signs as the GitHub App with its private key",
     "providers/gitlab/generators.py": "shows the access token to GitLab",
     "providers/quay/generators.py": "shows the ServiceAccount's token to Quay",
+    "providers/trust.py": "reads a server's CA, which may be kept in a Secret",
+    "providers/webhook/material.py": "gives labelled Secrets to a request's templates, and hashes them into the identity",
 }
 """Modules that may see values, each with its reason. A new line here is a decision: keep the list short."""
 HIDDEN = {"reveal", *SecretBytes.__slots__}

@@ -15,7 +15,7 @@ from keyferry.core.addresses import AddressPolicy
 from keyferry.errors import ForbiddenError, Malformed, ProviderError, SpecError, TimedOut, Unavailable
 from keyferry.metrics import provider_calls
 from keyferry.providers import outgoing
-from keyferry.providers.outgoing import MAX_BODY_BYTES, Ask, Outgoing, decoded
+from keyferry.providers.outgoing import MAX_BODY_BYTES, Address, Ask, Outgoing, decoded
 from keyferry.testing.issuer import Issuer
 from keyferry.testing.leaks import LeakDetector, canary
 
@@ -363,3 +363,93 @@ async def test_tunnel_is_asked_for_with_the_proxys_own_login(way_out, monkeypatc
     assert head.startswith("CONNECT git.invalid:443 ")
     assert f"Proxy-Authorization: Basic {base64.b64encode(b'us:er').decode()}" in head
     assert canary("token") not in head
+
+
+# -- connections alone
+
+
+async def test_server_that_takes_connections_can_be_reached(way_out, server):
+    out = way_out("127.0.0.1")
+
+    assert await out.reach(out.check(server.url, "", "spec.url"), "Test") is None
+    assert [] == server.seen
+
+
+async def test_server_that_takes_none_cannot_be_reached(way_out):
+    out = way_out("127.0.0.1")
+
+    with pytest.raises(Unavailable, match=r"Test at 127\.0\.0\.1 cannot be reached"):
+        await out.reach(out.check("http://127.0.0.1:9", "", "spec.url"), "Test")
+
+
+async def test_connection_alone_goes_to_no_forbidden_address_either(way_out, server, names):
+    names["inside.example.com"] = ["127.0.0.1"]
+    out = way_out()
+    address = out.check(server.url.replace("127.0.0.1", "inside.example.com"), "", "spec.url")
+
+    with pytest.raises(ForbiddenError, match=r"^spec\.url.* is this machine"):
+        await out.reach(address, "Test")
+
+
+async def test_connection_alone_goes_to_the_address_that_was_checked(way_out, server, names):
+    names["inside.example.com"] = ["127.0.0.1", "169.254.169.254"]
+    out = way_out("127.0.0.1")
+    address = out.check(server.url.replace("127.0.0.1", "inside.example.com"), "", "spec.url")
+
+    assert await out.reach(address, "Test") is None
+
+
+async def test_behind_a_proxy_it_is_the_proxy_that_must_be_there(way_out, server, monkeypatch):
+    monkeypatch.setenv("http_proxy", server.url)
+    out = way_out()
+
+    assert await out.reach(out.check("http://git.invalid", "", "spec.url"), "Test") is None
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with pytest.raises(Unavailable):
+        await out.reach(out.check("http://git.invalid", "", "spec.url"), "Test")
+
+
+# -- what a manifest decides about
+
+
+async def test_bytes_are_sent_as_they_are_and_nothing_is_said_of_them(way_out, server):
+    out = way_out("127.0.0.1")
+
+    await out.ask(ask(out, server.url, method="POST", body=b"a\x00b", headers={}))
+
+    (seen,) = server.seen
+    assert b"a\x00b" == seen.body
+    assert {"Host", "User-Agent", "Accept-Encoding", "Content-Length"} == set(seen.headers)
+
+
+async def test_no_bytes_are_no_body(way_out, server):
+    out = way_out("127.0.0.1")
+
+    await out.ask(ask(out, server.url, body=b"", headers={}))
+
+    (seen,) = server.seen
+    assert {"Host", "User-Agent", "Accept-Encoding"} == set(seen.headers)
+
+
+async def test_own_limit_of_time_holds_for_one_question(way_out, server, play):
+    server.script.append(play.hangs)
+    out = way_out("127.0.0.1")
+
+    with pytest.raises(TimedOut):
+        await out.ask(ask(out, server.url, timeout_s=0.1))
+    assert 200 == (await out.ask(ask(out, server.url))).status
+
+
+async def test_host_that_must_not_be_shown_is_in_no_error(way_out, names):
+    names[f"{canary('host')}.example.com".lower()] = ["127.0.0.1"]
+    out, detector = way_out(), LeakDetector()
+    failures = []
+    for base in (f"http://{canary('host')}.example.com", f"http://{canary('host')}.invalid"):
+        address = Address(base, base.removeprefix("http://"), "spec.url", "the host that a template makes")
+        for failing in (out.ask(Ask("Test", "Look", address, "GET", "/", {})), out.reach(address, "Test")):
+            with pytest.raises((ForbiddenError, Unavailable)) as failure:
+                await failing
+            failures.append(failure.value)
+
+    assert ["the host that a template makes" in one.message for one in failures] == [True] * 4
+    assert [] == [found for one in failures for found in detector.look_at_error("failure", one)]

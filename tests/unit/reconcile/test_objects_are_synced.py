@@ -9,8 +9,9 @@ import pytest
 
 from keyferry.ports import ObjectKey
 from keyferry.providers.fake import FakeClient, FakeProvider
-from keyferry.reconcile.external_secret import COLLISIONS_TOLD, reconcile_external_secret
+from keyferry.reconcile.external_secret import reconcile_external_secret
 from keyferry.reconcile.queue import Claim, Lane
+from keyferry.reconcile.writing import COLLISIONS_TOLD
 from keyferry.testing import builders
 from keyferry.testing.builders import entry, external_secret, find, renamed
 from keyferry.testing.leaks import canary
@@ -222,7 +223,7 @@ async def test_secret_that_is_somebody_elses_is_looked_at_again_at_the_next_refr
 @pytest.mark.parametrize(
     "spec",
     [
-        pytest.param({"target": {"template": {"data": {"a": "b"}}}}, id="not-available"),
+        pytest.param({"target": {"template": {"type": "bootstrap.kubernetes.io/token"}}}, id="template"),
         pytest.param({"target": {"creationPolicy": "Merge", "deletionPolicy": "Delete"}}, id="policies"),
     ],
 )

@@ -1,4 +1,7 @@
-"""The doubles of GitHub, GitLab and Quay refuse what the real ones refuse: else tests against them prove little."""
+"""The doubles of GitHub, GitLab, Quay and a webhook's server refuse what the real ones refuse.
+
+Else tests against them prove little.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from keyferry.testing.github import GithubDouble
 from keyferry.testing.gitlab import GitlabDouble
 from keyferry.testing.issuer import Issuer
 from keyferry.testing.quay import Federation, QuayDouble
+from keyferry.testing.webhook import WebhookDouble
 
 SUBJECT = "system:serviceaccount:team-a:app"
 
@@ -268,3 +272,52 @@ def test_quay_wants_a_login(quay, authorization):
 
 def test_quay_knows_other_robots_not(quay, issuer):
     assert 401 == ask_quay(quay, issuer.token(SUBJECT), "org+nobody")[0]
+
+
+# -- the server of a webhook
+
+
+@pytest.fixture
+def webhook():
+    with WebhookDouble() as double:
+        double.let_in("good")
+        double.put("db", '"value"')
+        yield double
+
+
+QUESTION = {"key": "db", "version": "", "property": "", "namespace": "a"}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body", "headers", "status"),
+    [
+        pytest.param("/secrets?key=db&version=", "GET", None, {}, 200, id="value"),
+        pytest.param("/secrets?key=db&version=v1", "GET", None, {}, 200, id="version"),
+        pytest.param("/secrets?key=db&version=v2", "GET", None, {}, 404, id="no-version"),
+        pytest.param("/secrets?key=x&version=", "GET", None, {}, 404, id="no-secret"),
+        pytest.param("/secrets?key=db", "GET", None, {}, 400, id="too-little"),
+        pytest.param("/secrets?key=db&version=&a=b", "GET", None, {}, 400, id="too-much"),
+        pytest.param("/secrets?key=db&version=", "GET", {}, {}, 400, id="a-body"),
+        pytest.param("/secrets?key=db&version=", "POST", None, {}, 405, id="method"),
+        pytest.param("/other", "GET", None, {}, 404, id="path"),
+        pytest.param(
+            "/secrets?key=db&version=", "GET", None, {"Authorization": "Bearer bad"}, 401, id="token"
+        ),
+        pytest.param("/lookup", "POST", QUESTION, {"Content-Type": "application/json"}, 200, id="lookup"),
+        pytest.param("/lookup", "POST", QUESTION, {"Content-Type": "text/plain"}, 415, id="lookup-in-text"),
+        pytest.param("/lookup", "POST", {"key": "db"}, {"Content-Type": "application/json"}, 400, id="part"),
+        pytest.param("/tokens", "POST", {"scopes": ["a"]}, {}, 200, id="tokens"),
+        pytest.param("/tokens", "POST", {"other": 1}, {}, 400, id="tokens-for-what"),
+    ],
+)
+def test_server_of_a_webhook_takes_what_it_knows_alone(*, webhook, path, method, body, headers, status):
+    named = {"Authorization": "Bearer good"} | headers
+
+    assert status == ask(f"{webhook.url}{path}", method=method, body=body, **named)[0]
+
+
+def test_server_of_a_webhook_makes_another_token_each_time(webhook):
+    made = [ask(f"{webhook.url}/tokens", body={}, Authorization="Bearer good")[1] for _ in range(2)]
+
+    assert webhook.given == [one["result"]["token"] for one in made]
+    assert 2 == len(set(webhook.given))

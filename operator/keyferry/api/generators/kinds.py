@@ -64,7 +64,7 @@ GENERATORS: Final = (
     GeneratorKind("STSSessionToken", STSSessionTokenSpec),
     GeneratorKind("UUID", UUIDSpec),
     GeneratorKind("VaultDynamicSecret", VaultDynamicSecretSpec, _LATER),
-    GeneratorKind("Webhook", WebhookSpec, _LATER),
+    GeneratorKind("Webhook", WebhookSpec),
 )
 """All kinds that ExternalSecrets can name, but ClusterGenerator."""
 

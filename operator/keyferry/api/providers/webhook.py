@@ -42,13 +42,13 @@ class WebhookSecret(Model, frozen=True, kw_only=True):
     """The Secret; it must carry the label external-secrets.io/type: webhook."""
 
 
-class WebhookProvider(Model, frozen=True, kw_only=True):
-    """A store behind an HTTP API. Address, headers and body are templates."""
+class WebhookRequest(Model, frozen=True, kw_only=True):
+    """A request and what to take from its answer: what a store and a generator have in common."""
 
     method: str = ""
     """HTTP method; GET if unset."""
     url: str
-    """Address to call, such as https://example.com/secrets/{{ .remoteRef.key }}."""
+    """Address to call, such as https://example.com/secrets/{{ .remoteRef.key }} in a store."""
     headers: dict[str, str] = field(default_factory=dict)
     """Headers of the request."""
     auth: AuthorizationProtocol | None = None
@@ -59,8 +59,6 @@ class WebhookProvider(Model, frozen=True, kw_only=True):
     """How long to wait for the answer, such as 10s."""
     result: WebhookResult = WebhookResult()
     """What to take from the answer."""
-    secrets: tuple[WebhookSecret, ...] = ()
-    """Secrets that templates may use."""
     ca_bundle: Base64 = ""
     """Certificate authority of the server, as PEM in base64."""
     ca_provider: CAProvider | None = None
@@ -69,3 +67,10 @@ class WebhookProvider(Model, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check the timeout."""
         check_duration("timeout", self.timeout)
+
+
+class WebhookProvider(WebhookRequest, frozen=True, kw_only=True):
+    """A store behind an HTTP API. Address, headers and body are templates."""
+
+    secrets: tuple[WebhookSecret, ...] = ()
+    """Secrets that templates may use."""
