@@ -13,7 +13,7 @@ from keyferry.cli import main
 
 from .markdown import ROOT, blocks, pages, shown, spans
 
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
 def keyferry_lines(text: str) -> list[list[str]]:

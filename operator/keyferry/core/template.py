@@ -39,7 +39,6 @@ from keyferry.core.template_spec import (
 from keyferry.errors import RenderError
 from keyferry.gotemplate import LimitError, Run, StringMap, TemplateError
 from keyferry.gotemplate.errors import Exhausted, FunctionError
-from keyferry.gotemplate.goyaml import load, load_string_map
 from keyferry.gotemplate.template import LEFT, RIGHT, Cache
 from keyferry.secretdata import SecretBytes, SecretData
 
@@ -282,6 +281,8 @@ class _Making:
     # -- YAML
 
     def _keys_and_values(self, output: bytes, place: Place) -> Mapping[bytes, bytes]:
+        from keyferry.gotemplate.goyaml import load_string_map
+
         try:
             return load_string_map(self._renderer.run, output)
         except FunctionError as error:
@@ -293,6 +294,8 @@ class _Making:
             raise self._renderer.over_budget(f"{place.field}: reading the output as YAML: {error}") from None
 
     def _tree(self, output: bytes, place: Place) -> Any:
+        from keyferry.gotemplate.goyaml import load
+
         try:
             return _json(load(self._renderer.run, output), place)
         except FunctionError as error:

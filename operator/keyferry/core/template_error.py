@@ -14,7 +14,6 @@ from typing import Final
 
 from keyferry.errors import ON_CHANGE, RenderError
 from keyferry.gotemplate import ExecError, LimitError, TemplateError
-from keyferry.gotemplate.functions.table import FUNCTIONS
 
 MAX_KEYS_TOLD: Final = 20
 MAX_KEY_CHARS: Final = 40
@@ -119,6 +118,8 @@ def _hint(detail: str, keys: Collection[str]) -> str:
         name = undefined[1]
         if name in keys:
             return f"Read a value with a dot before its key: {{{{ .{name[:MAX_KEY_CHARS]} }}}}"
+        from keyferry.gotemplate.functions.table import FUNCTIONS
+
         near = difflib.get_close_matches(name[:MAX_KEY_CHARS], FUNCTIONS, 3)
         return f"There is {' and '.join(near)}" if near else "docs/template-functions.md lists the functions"
     if _ROOT_AS_DICT in detail:

@@ -16,7 +16,10 @@ _ELEMENT_BYTES: Final = 16
 CRYPTO_UNITS_PER_S: Final = 600
 """Of the costly cryptography that a second allows: fewer than it has on a core that nobody else uses."""
 _CLOCK_EVERY: Final = 2048
-"""Steps between two looks at the clock."""
+"""Steps between two looks at the clock, at most."""
+_LOOKS: Final = 8
+"""How often the clock is looked at even in a small budget."""
+_COMPARED_PER_STEP: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Run:
 
     __slots__ = (
         "allows_slow",
+        "clock_every",
         "crypto",
         "deadline",
         "depth",
@@ -91,7 +95,8 @@ class Run:
         self.allows_slow = allows_slow
         self.deadline = monotonic() + limits.seconds
         self.steps = limits.steps
-        self.until_clock = limits.steps - _CLOCK_EVERY
+        self.clock_every = min(_CLOCK_EVERY, limits.steps // _LOOKS)
+        self.until_clock = limits.steps - self.clock_every
         self.memory = limits.memory_bytes
         self.output = limits.output_bytes
         self.crypto = limits.crypto_units
@@ -111,7 +116,7 @@ class Run:
     def _look(self) -> None:
         if self.steps < 0:
             raise Exhausted(f"it takes more work than {self.limits.steps} steps")
-        self.until_clock = self.steps - _CLOCK_EVERY
+        self.until_clock = self.steps - self.clock_every
         if self.monotonic() > self.deadline:
             raise Exhausted(f"it takes longer than {self.limits.seconds:g} s")
 
@@ -142,6 +147,12 @@ class Run:
             self.charge(len(value))
         elif isinstance(value, list | dict):
             self.charge(len(value) * _ELEMENT_BYTES)
+
+    def sorted_keys(self, values: dict[bytes, Value]) -> list[bytes]:
+        """The map's keys, sorted by their bytes. Long ones that begin alike are dear to compare."""
+        count = len(values)
+        self.spend(count // 4 + sum(map(len, values)) * count.bit_length() // _COMPARED_PER_STEP)
+        return sorted(values)
 
     def spend_crypto(self, units: int) -> None:
         """Note costly cryptography, in units of about a millisecond, before it is done.

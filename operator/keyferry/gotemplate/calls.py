@@ -48,6 +48,12 @@ _NILLABLE: Final = ("[]", "map[", "*", "interface", "func", "reflect.Value", "er
 _METHOD_STEPS: Final = 10
 _BIG_TEXT: Final = 64
 """Shorter results are covered by the step of the call."""
+_LONG_ARGUMENT: Final = 1024
+_READ_PER_STEP: Final = 1024
+"""Every function may look at all of its texts; those that do more than that charge more themselves."""
+_FEW_ARGUMENTS: Final = 4
+"""So many are covered by the step of the call; each more costs one."""
+_FIELDS_PER_STEP: Final = 4
 
 
 class Calls:
@@ -199,8 +205,11 @@ class Calls:
         receiver = self._receiver(node)
         last = self._last_field(node, names[-1], arguments)
         before = names[:-1]
+        steps = len(before) // _FIELDS_PER_STEP
 
         def fields(run: Run, frame: Frame, dot: Value) -> Value:
+            if steps:
+                run.spend(steps)
             value = receiver(run, frame, dot)
             for name in before:
                 value = self._member(run, node, name, value)
@@ -209,17 +218,18 @@ class Calls:
         return fields
 
     def _fields_stage(self, node: Field | Chain | Variable, arguments: list[Node]) -> Stage:
-        names = _names(node)
+        *before, last = _names(node)
         receiver = self._receiver(node)
+        call = self._methods_call(node, last, arguments, piped=True)
+        steps = len(before) // _FIELDS_PER_STEP
 
         def fields(run: Run, frame: Frame, dot: Value, final: Value) -> Value:
+            if steps:
+                run.spend(steps)
             value = receiver(run, frame, dot)
-            for name in names[:-1]:
+            for name in before:
                 value = self._member(run, node, name, value)
-            method = self._method(value, names[-1])
-            if method is None:
-                raise self._no_method(node, names[-1], value)
-            return self._method_call(method, node, arguments, piped=True)(run, frame, dot, value, final)
+            return call(run, frame, dot, value, final)
 
         return fields
 
@@ -250,11 +260,23 @@ class Calls:
         if not arguments:
             return lambda run, frame, dot, value: self._member(run, node, name, value)  # noqa: ARG005
 
-        def call(run: Run, frame: Frame, dot: Value, value: Value) -> Value:
-            method = self._method(value, name)
-            if method is None:
-                raise self._no_method(node, name, value)
-            return self._method_call(method, node, arguments, piped=False)(run, frame, dot, value, None)
+        call = self._methods_call(node, name, arguments, piped=False)
+        return lambda run, frame, dot, value: call(run, frame, dot, value, None)
+
+    def _methods_call(
+        self, node: Field | Chain | Variable, name: bytes, arguments: list[Node], *, piped: bool
+    ) -> Callable[[Run, Frame, Value, Value, Value], Value]:
+        """A call of the method that the value has by this name, compiled once for each type that is met."""
+        known: dict[type, Callable[[Run, Frame, Value, Value, Value], Value]] = {}
+
+        def call(run: Run, frame: Frame, dot: Value, value: Value, final: Value) -> Value:
+            compiled = known.get(type(value))
+            if compiled is None:
+                method = self._method(value, name)
+                if method is None:
+                    raise self._no_method(node, name, value)
+                compiled = known[type(value)] = self._method_call(method, node, arguments, piped=piped)
+            return compiled(run, frame, dot, value, final)
 
         return call
 
@@ -306,7 +328,6 @@ class Calls:
         self, method: Function, node: Node, arguments: list[Node], *, piped: bool
     ) -> Callable[[Run, Frame, Value, Value, Value], Value]:
         """A call of a method, compiled when it is met: which one it is depends on the value."""
-        # Each time anew, and so dearer than a function's.
         evaluate = self._arguments(method, self._met(node), arguments, piped=piped)
         finish = self._finish(method, node)
 
@@ -379,6 +400,9 @@ class Calls:
                 run.steps -= 1
                 if run.steps < run.until_clock:
                     run.spend(0)
+                for value in values:
+                    if type(value) is bytes and len(value) > _LONG_ARGUMENT:
+                        run.spend(len(value) // _READ_PER_STEP)
                 result = call(run, *values)
                 kind = type(result)
                 if kind is bytes:
@@ -538,13 +562,22 @@ def _evaluation(
     operands: list[Operand], check: Callable[[Value], Value] | None, *, piped: bool
 ) -> Callable[[Run, Frame, Value, Value], list[Value]]:
     """All arguments in order; the piped one last."""
+    steps = len(operands) - _FEW_ARGUMENTS
     if not piped:
         if len(operands) == 1:
             (only,) = operands
             return lambda run, frame, dot, _: [only(run, frame, dot)]
-        return lambda run, frame, dot, _: [one(run, frame, dot) for one in operands]
+
+        def evaluate_all(run: Run, frame: Frame, dot: Value, _: Value) -> list[Value]:
+            if steps > 0:
+                run.spend(steps)
+            return [one(run, frame, dot) for one in operands]
+
+        return evaluate_all
 
     def evaluate(run: Run, frame: Frame, dot: Value, final: Value) -> list[Value]:
+        if steps > 0:
+            run.spend(steps)
         values = [one(run, frame, dot) for one in operands] if operands else []
         values.append(check(final) if check else final)
         return values

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from keyferry.gotemplate.budget import Run
+from keyferry.gotemplate.budget import Limits, Run
 from keyferry.gotemplate.calls import UNSET, Calls, Frame, set_variable
 from keyferry.gotemplate.errors import Exhausted
 from keyferry.gotemplate.fmt import print_value
+from keyferry.gotemplate.functions.table import FUNCTIONS
 from keyferry.gotemplate.nodes import (
     Action,
     Block,
@@ -28,6 +29,7 @@ from keyferry.gotemplate.nodes import (
     Text,
     text_of,
 )
+from keyferry.gotemplate.parser import Parser
 from keyferry.gotemplate.places import Places
 from keyferry.gotemplate.quoting import quote
 from keyferry.gotemplate.signatures import Function
@@ -50,6 +52,10 @@ Steps = Iterable[tuple[Value, Value]]
 BREAK: Final = 1
 CONTINUE: Final = 2
 _PAIR: Final = 2
+_NODES_PER_STEP: Final = 8
+"""Texts and the like: less than a call, but a template may have thousands of them."""
+_CASES_PER_STEP: Final = 2
+_SLOTS_PER_STEP: Final = 32
 _INTEGERS: Final = INT_KINDS | UINT_KINDS
 
 
@@ -64,7 +70,7 @@ class Compiled:
         missing_is_error: whether a map that lacks the key of a field is an error.
     """
 
-    __slots__ = ("_calls", "_places", "_templates", "body", "slots")
+    __slots__ = ("_calls", "_frame_steps", "_places", "_templates", "body", "slots")
 
     def __init__(
         self,
@@ -80,9 +86,12 @@ class Compiled:
         self._calls = Calls(places, functions, missing_is_error=missing_is_error)
         self.body = self._block(definition.body)
         self.slots = definition.slots
+        self._frame_steps = definition.slots // _SLOTS_PER_STEP
 
     def run(self, run: Run, dot: Value) -> None:
         """Write its output for the dot, with variables of its own."""
+        if self._frame_steps:
+            run.spend(self._frame_steps)
         frame: Frame = [UNSET] * self.slots
         frame[0] = dot
         self.body(run, frame, dot)
@@ -93,8 +102,11 @@ class Compiled:
         statements = tuple(self._statement(node) for node in block.nodes)
         if len(statements) == 1:
             return statements[0]
+        steps = len(statements) // _NODES_PER_STEP
 
         def sequence(run: Run, frame: Frame, dot: Value) -> Signal:
+            if steps:
+                run.spend(steps)
             for one in statements:
                 if signal := one(run, frame, dot):
                     return signal
@@ -152,9 +164,10 @@ class Compiled:
         otherwise = self._block(node.otherwise) if node.otherwise else None
         moves_dot = node.keyword == "with"
         unset = node.slots if len(cases) > 1 or otherwise else ()
+        steps = 1 + len(cases) // _CASES_PER_STEP + len(unset) // _SLOTS_PER_STEP
 
         def branch(run: Run, frame: Frame, dot: Value) -> Signal:
-            run.spend(1)
+            run.spend(steps)
             for slot in unset:
                 frame[slot] = UNSET
             for condition, body in cases:
@@ -174,9 +187,12 @@ class Compiled:
         steps = self._steps(node)
         bind = self._bound(node.pipe)
         unset = node.slots
+        unset_steps = len(unset) // _SLOTS_PER_STEP
         places, place = self._places, self._calls.last(node.pipe)
 
         def loop(run: Run, frame: Frame, dot: Value) -> Signal:
+            if unset_steps:
+                run.spend(unset_steps)
             for slot in unset:
                 frame[slot] = UNSET
             ran = False
@@ -207,10 +223,9 @@ class Compiled:
             if value is None:
                 return ()
             if isinstance(value, dict):
-                run.spend(len(value) // 4)
-                return [(key, value[key]) for key in sorted(value)]
+                return [(key, value[key]) for key in run.sorted_keys(value)]
             if isinstance(value, list):
-                return enumerate(list(value))
+                return enumerate(value)
             if isinstance(value, ByteSlice):
                 return enumerate(map(Uint8, value))
             if kind_of(value) in _INTEGERS:
@@ -269,6 +284,38 @@ class Compiled:
             return None
 
         return call
+
+
+def compile_text(
+    name: str,
+    text: bytes,
+    *,
+    delimiters: tuple[str, str],
+    functions: Mapping[str, Function] | None,
+    missing_is_error: bool,
+    limits: Limits,
+) -> Compiled:
+    """The main template of a text, with all others that it defines behind it.
+
+    Args:
+        name: of the main template.
+        text: the whole text.
+        delimiters: what begins and ends an action.
+        functions: what may be called; None for all that there are.
+        missing_is_error: as in `Compiled`.
+        limits: nesting and tokens count here.
+
+    Raises:
+        ParseError: the text is no template.
+    """
+    known = FUNCTIONS if functions is None else functions
+    left, right = (one.encode() for one in delimiters)
+    compiled: dict[bytes, Compiled] = {}
+    parser = Parser(name, text, delimiters=(left, right), functions=known, limits=limits)
+    for key, definition in parser.parse().items():
+        places = Places(name, key, text)
+        compiled[key] = Compiled(definition, compiled, places, known, missing_is_error=missing_is_error)
+    return compiled[name.encode("utf-8", "surrogateescape")]
 
 
 def _text(node: Text) -> Statement:

@@ -267,7 +267,7 @@ class Printer:
         go_syntax = self.flags.sharp_v
         self.run.spend(len(value))
         self.write(type_of(value).encode() + b"{" if go_syntax else b"map[")
-        for number, key in enumerate(sorted(value)):
+        for number, key in enumerate(self.run.sorted_keys(value)):
             if number:
                 self.write(b", " if go_syntax else b" ")
             self._element(key, verb, depth + 1)

@@ -184,7 +184,7 @@ class _Encoder:
         inner, between, end = self._margins(margin, len(values))
         colon = ":" if self.indent is None else ": "
         self.out.append("{" + inner)
-        for number, key in enumerate(sorted(values)):
+        for number, key in enumerate(self.run.sorted_keys(values)):
             if number:
                 self.out.append(between)
             self._text(key)

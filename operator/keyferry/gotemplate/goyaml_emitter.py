@@ -153,7 +153,7 @@ class Emitter:
             outer = self._indent
             self._indent = 0 if outer < 0 else outer + 2
             # Of keys that JSON makes the same, the later one counts.
-            by_text = {_key_in_json(self._run, key): values[key] for key in sorted(values)}
+            by_text = {_key_in_json(self._run, key): values[key] for key in self._run.sorted_keys(values)}
             for key in _naturally_sorted(self._run, by_text):
                 self._entry(key, by_text[key])
             self._indent = outer

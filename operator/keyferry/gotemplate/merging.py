@@ -12,6 +12,7 @@ from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
 from keyferry.gotemplate.values import StringMap, Value, kind_of
 
+_COMPARED_PER_STEP: Final = 4096
 _NEVER_EMPTY: Final = frozenset({"struct", "ptr", "func"})
 
 
@@ -31,6 +32,7 @@ def merge_maps(
     if depth > run.limits.value_depth:
         raise FunctionError("the value nests too deeply")
     run.charge_elements(len(source))
+    run.spend(sum(map(len, source)) // _COMPARED_PER_STEP)
     # A copy: the source may be the target itself, or within it.
     for key, new in list(source.items()):
         run.spend(1)

@@ -82,7 +82,8 @@ class _Scope:
     """The variables of one definition while it is parsed.
 
     Attributes:
-        names: those in sight, with their slots, in order.
+        journal: those in sight in order, each with whether its name and its slot are new; to be taken back.
+        slots: by the name of each in sight where it may be, the innermost last.
         block: those declared in the innermost control structure, or outside of all.
         size: slots given out.
         line: of the token that this definition has read last.
@@ -90,15 +91,47 @@ class _Scope:
         action: line at which the current action began; 0 outside.
     """
 
-    __slots__ = ("action", "block", "line", "names", "ranges", "size")
+    __slots__ = ("action", "block", "journal", "line", "ranges", "size", "slots")
 
     def __init__(self) -> None:
-        self.names: list[tuple[bytes, int | None]] = [(b"$", 0)]
+        self.journal: list[tuple[bytes, bool, bool]] = []
+        self.slots: dict[bytes, list[int]] = {b"$": [0]}
         self.block: dict[bytes, int] = {}
         self.size = 1
         self.line = 0
         self.ranges = 0
         self.action = 0
+
+    def see(self, name: bytes) -> None:
+        """From here on the name may be used."""
+        is_new = name not in self.slots
+        if is_new:
+            self.slots[name] = []
+        self.journal.append((name, is_new, False))
+
+    def place(self, at: int, name: bytes) -> int:
+        """The slot of what the journal's entry there has declared, which the name means from here on.
+
+        A variable declared again in the same block takes the place of the one that it hides.
+        """
+        slot = self.block.get(name)
+        if slot is None:
+            slot = self.block[name] = self.size
+            self.size += 1
+        slots = self.slots[name]
+        if not slots or slots[-1] != slot:
+            slots.append(slot)
+            self.journal[at] = (name, self.journal[at][1], True)
+        return slot
+
+    def forget(self, length: int) -> None:
+        """Take back what the journal has beyond that length."""
+        while len(self.journal) > length:
+            name, is_new, has_slot = self.journal.pop()
+            if has_slot:
+                self.slots[name].pop()
+            if is_new:
+                del self.slots[name]
 
 
 class Parser:
@@ -321,7 +354,7 @@ class Parser:
         """`if` and `with`: a chain of `else if` is one node, however long."""
         self._deeper()
         scope = self._scope
-        visible, first, outer = len(scope.names), scope.size, scope.block
+        visible, first, outer = len(scope.journal), scope.size, scope.block
         scope.block = {}
         cases: list[tuple[Pipe, Block]] = []
         otherwise: Block | None = None
@@ -339,7 +372,7 @@ class Parser:
             if not isinstance(end, _End):
                 self._fail(f"expected end; found {end}")
             break
-        del scope.names[visible:]
+        scope.forget(visible)
         scope.block = outer
         self._depth -= 1
         return Branch(cases[0][0].position, keyword, cases, otherwise, tuple(range(first, scope.size)))
@@ -347,7 +380,7 @@ class Parser:
     def _range(self) -> Range:
         self._deeper()
         scope = self._scope
-        visible, first, outer = len(scope.names), scope.size, scope.block
+        visible, first, outer = len(scope.journal), scope.size, scope.block
         scope.block = {}
         pipe = self._pipeline("range", Kind.RIGHT)
         scope.ranges += 1
@@ -358,7 +391,7 @@ class Parser:
             otherwise, end = self._list()
             if not isinstance(end, _End):
                 self._fail(f"expected end; found {end}")
-        del scope.names[visible:]
+        scope.forget(visible)
         scope.block = outer
         self._depth -= 1
         return Range(pipe.position, pipe, body, otherwise, tuple(range(first, scope.size)))
@@ -397,7 +430,7 @@ class Parser:
 
     def _pipeline(self, context: str, end: Kind) -> Pipe:
         pipe = Pipe(self._peek_word().position)
-        declared = len(self._scope.names)
+        declared = len(self._scope.journal)
         self._declarations(pipe, context)
         while True:
             token = self._next_word()
@@ -440,19 +473,11 @@ class Parser:
         if pipe.assigns:
             for one in pipe.variables:
                 one.slots = self._slots(one.names[0])
-        self._scope.names.append((token.value, None))
+        self._scope.see(token.value)
 
     def _give_slots(self, pipe: Pipe, declared: int) -> None:
-        """A variable declared again in the same block takes the place of the one that it hides."""
-        scope = self._scope
         for offset, variable in enumerate(pipe.variables):
-            name = variable.names[0]
-            slot = scope.block.get(name)
-            if slot is None:
-                slot = scope.block[name] = scope.size
-                scope.size += 1
-            variable.slots = (slot,)
-            scope.names[declared + offset] = (name, slot)
+            variable.slots = (self._scope.place(declared + offset, variable.names[0]),)
 
     def _check_pipeline(self, pipe: Pipe, context: str) -> None:
         if not pipe.commands:
@@ -463,8 +488,7 @@ class Parser:
 
     def _slots(self, name: bytes) -> tuple[int, ...]:
         """Where a variable of the name may be found, the innermost first."""
-        found = (slot for known, slot in reversed(self._scope.names) if known == name and slot is not None)
-        return tuple(dict.fromkeys(found))
+        return tuple(reversed(self._scope.slots[name]))
 
     def _command(self) -> Command:
         command = Command(self._peek_word().position)
@@ -536,7 +560,7 @@ class Parser:
         return Identifier(token.position, name)
 
     def _variable(self, token: Token) -> Variable:
-        if all(name != token.value for name, _ in self._scope.names):
+        if token.value not in self._scope.slots:
             self._fail(f"undefined variable {quote(token.value)}")
         return Variable(token.position, [token.value], self._slots(token.value))
 

@@ -7,11 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from keyferry.gotemplate.budget import Limits, Run
-from keyferry.gotemplate.compiler import Compiled
 from keyferry.gotemplate.errors import Exhausted, LimitError, ParseError
-from keyferry.gotemplate.functions.table import FUNCTIONS
-from keyferry.gotemplate.parser import Parser
-from keyferry.gotemplate.places import Places
 from keyferry.gotemplate.signatures import Function
 from keyferry.gotemplate.values import Value
 
@@ -32,7 +28,7 @@ class Template:
         name: for error texts.
         text: the template.
         delimiters: what begins and ends an action.
-        functions: what it may call, by name.
+        functions: what it may call, by name; if left out, all that there are.
         missing_key_error: whether a field that a map lacks is an error (Go's missingkey=error); otherwise
             it is no value.
         limits: its nesting and tokens count here; all others count when it is rendered.
@@ -49,23 +45,25 @@ class Template:
         text: bytes,
         *,
         delimiters: tuple[str, str] = (LEFT, RIGHT),
-        functions: Mapping[str, Function] = FUNCTIONS,
+        functions: Mapping[str, Function] | None = None,
         missing_key_error: bool = True,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        # With the first template: a process that has none need not load what reads and runs them.
+        from keyferry.gotemplate.compiler import compile_text
+
         self.name = name
         if len(text) > MAX_TEXT_BYTES:
             detail = f"the template has more than {MAX_TEXT_BYTES} bytes"
             raise ParseError(f"template: {name}: {detail}", name=name, detail=detail)
-        left, right = (one.encode() for one in delimiters)
-        parser = Parser(name, text, delimiters=(left, right), functions=functions, limits=limits)
-        compiled: dict[bytes, Compiled] = {}
-        for key, definition in parser.parse().items():
-            places = Places(name, key, text)
-            compiled[key] = Compiled(
-                definition, compiled, places, functions, missing_is_error=missing_key_error
-            )
-        self._main = compiled[name.encode("utf-8", "surrogateescape")]
+        self._main = compile_text(
+            name,
+            text,
+            delimiters=delimiters,
+            functions=functions,
+            missing_is_error=missing_key_error,
+            limits=limits,
+        )
 
     def render(self, data: Value, run: Run) -> bytes:
         """The output for the data.

@@ -73,10 +73,13 @@ class TemplateSources:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._objects: OrderedDict[ObjectKey, _Kept] = OrderedDict()
+        self._objects: dict[ObjectKey, _Kept] = {}
+        self._held: OrderedDict[ObjectKey, _Kept] = OrderedDict()
+        """Those with texts, the one used longest ago first."""
         self._bytes = 0
         self._used: dict[ObjectKey, tuple[ObjectKey, ...]] = {}
         self._users: dict[ObjectKey, int] = {}
+        self._config_maps = 0
         self._watch: MetadataWatch | None = None
         self._began = 0.0
         self._watching: asyncio.Task[None] | None = None
@@ -94,11 +97,14 @@ class TemplateSources:
             if need not in self._objects:
                 self._objects[need] = _Kept()
                 self._bytes += self._objects[need].size
+                self._config_maps += need.kind == CONFIG_MAP
         for need in before:
             self._users[need] -= 1
             if not self._users[need]:
                 del self._users[need]
                 self._bytes -= self._objects.pop(need).size
+                self._held.pop(need, None)
+                self._config_maps -= need.kind == CONFIG_MAP
         if now:
             self._used[user] = now
         else:
@@ -111,7 +117,7 @@ class TemplateSources:
 
     def _follow(self, engine: Engine) -> None:
         """Watch ConfigMaps while there are any that are used."""
-        wanted = any(need.kind == CONFIG_MAP for need in self._users)
+        wanted = self._config_maps > 0
         if wanted and self._watching is None:
             namespace = engine.settings.namespace
             scope = f"/namespaces/{namespace}" if namespace else ""
@@ -163,7 +169,7 @@ class TemplateSources:
         async with kept.reading:
             await self._until_watched(need)
             if kept.found is not None and kept.holds(wanted) and self._is_watched(need):
-                self._objects.move_to_end(need)
+                self._held.move_to_end(need)
                 return kept.found
             both = wanted | kept.wanted
             self._set(need, kept, None, both)
@@ -179,10 +185,13 @@ class TemplateSources:
         self._bytes -= kept.size
         kept.found, kept.wanted = found, wanted
         self._bytes += kept.size
-        self._objects.move_to_end(need)
-        for old in self._objects.values():
-            if self._bytes <= self._max_bytes or old is kept:
-                break
+        self._held.pop(need, None)
+        if found is None:
+            return
+        self._held[need] = kept
+        # Those without texts are not passed by each time: of ten thousand objects most may be such.
+        while self._bytes > self._max_bytes and len(self._held) > 1:
+            _, old = self._held.popitem(last=False)
             self._bytes -= old.size
             old.found, old.wanted = None, frozenset()
             self._bytes += old.size

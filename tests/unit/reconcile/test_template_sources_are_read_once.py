@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
 
 from keyferry.errors import KubeForbidden, NotReadyError
+from keyferry.kube.texts import TextObject
 from keyferry.kube.watch import Change, ObjectMeta
 from keyferry.ports import ObjectKey
 from keyferry.reconcile.finish import forget
 from keyferry.reconcile.observe import Observer
 from keyferry.reconcile.queue import Lane
 from keyferry.reconcile.template_sources import FIRST_LIST_S, TemplateSources
+from keyferry.secretdata import SecretBytes
 from keyferry.testing.leaks import canary
 
 MAP = ObjectKey("ConfigMap", "team-0", "texts")
@@ -280,6 +283,36 @@ async def test_what_is_kept_is_bounded_and_shows_nothing(cluster) -> None:
     assert len(cluster.server.seen) == before + 1
     assert found.texts["a"].reveal().decode().startswith(secret)
     assert secret not in repr(found) + repr(sources.__dict__)
+
+
+@pytest.mark.parametrize("max_bytes", [1 << 30, 4000], ids=["with room", "without room"])
+async def test_one_more_costs_the_same_however_many_there_are(cluster, max_bytes) -> None:
+    """Also where most texts had to make room: those without are not passed by each time."""
+    found = TextObject("1", None, {"a": SecretBytes(b"x" * 3000)}, ("a",))
+    calls = []
+    for many in (20, 400):
+        sources = cluster.engine.sources = TemplateSources(max_bytes)
+        users = [ObjectKey("ExternalSecret", "team-0", f"app-{number}") for number in range(many)]
+        for user in users:
+            need = ObjectKey("Secret", "team-0", user.name)
+            sources.use(cluster.engine, user, [need])
+            sources._set(need, sources._objects[need], found, frozenset("a"))
+        counted = 0
+
+        def count(_frame: object, event: str, _arg: object) -> None:
+            nonlocal counted
+            counted += event == "call"
+
+        sys.setprofile(count)
+        try:
+            sources.use(cluster.engine, USER, [SECRET])
+            sources._set(SECRET, sources._objects[SECRET], found, frozenset("a"))
+            sources.release(cluster.engine, USER)
+        finally:
+            sys.setprofile(None)
+        calls.append(counted)
+
+    assert calls[0] == calls[1]
 
 
 async def test_who_was_forgotten_meanwhile_reads_for_himself(cluster) -> None:

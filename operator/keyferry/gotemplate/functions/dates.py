@@ -29,6 +29,7 @@ _HTML: Final = b"2006-01-02"
 _DIGITS: Final = re.compile(rb"[0-9]++")
 _MOST_DIGITS: Final = 20
 """Of a number that 64 bits hold."""
+_READ_PER_STEP: Final = 256
 _DAY: Final = 24 * 3_600
 _UNITS: Final = ((365 * _DAY, "y"), (30 * _DAY, "mo"), (_DAY, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
@@ -142,9 +143,11 @@ def _since(run: Run, time: Time) -> Duration:
 
 
 @group.add("duration", "func(interface {}) string")
-def duration(_run: Run, seconds: Value) -> bytes:
+def duration(run: Run, seconds: Value) -> bytes:
     """Seconds, as text or int64, written as a duration: `duration "95"` is `1m35s`. An int counts as 0, as in Sprig."""
     kind = type(seconds)
+    if kind is bytes:
+        run.spend(len(seconds) // _READ_PER_STEP)
     count = seconds if kind is Int64 else _number(seconds) if kind is bytes else 0
     return duration_text(times_second(count))
 

@@ -19,6 +19,7 @@ from keyferry.gotemplate.values import Value, type_of
 group = FunctionGroup("Maps")
 
 Map = dict[bytes, Value]
+_COMPARED_PER_STEP: Final = 4096
 _FEWEST_FOR_DIG: Final = 3
 _NIL_VALUE: Final = "reflect: call of reflect.Value.Type on zero Value"
 
@@ -68,7 +69,7 @@ def has_key(run: Run, values: Map | None, key: bytes) -> bool:  # noqa: ARG001 -
 @group.add("pluck", "func(string, ...map[string]interface {}) []interface {}")
 def pluck(run: Run, key: bytes, *maps: Map | None) -> list[Value]:
     """The key's values in all of the maps that have it: `pluck "a" (dict "a" 1) (dict "a" 2)` is `[1 2]`."""
-    run.spend(len(maps))
+    run.spend(len(maps) * (1 + len(key) // _COMPARED_PER_STEP))
     return [one[key] for one in maps if one and key in one]
 
 
@@ -76,7 +77,7 @@ def pluck(run: Run, key: bytes, *maps: Map | None) -> list[Value]:
 def keys(run: Run, *maps: Map | None) -> list[Value]:
     """The keys of the maps, those of each sorted: `keys (dict "b" 1 "a" 2)` is `[a b]`."""
     run.charge_elements(sum(len(one) for one in maps if one))
-    return [key for one in maps if one for key in sorted(one)]
+    return [key for one in maps if one for key in run.sorted_keys(one)]
 
 
 @group.add("values", "func(map[string]interface {}) []interface {}")
@@ -84,7 +85,7 @@ def values(run: Run, items: Map | None) -> list[Value]:
     """The map's values, in the order of its keys: `values (dict "b" 1 "a" 2)` is `[2 1]`."""
     items = items or {}
     run.charge_elements(len(items))
-    return [items[key] for key in sorted(items)]
+    return [items[key] for key in run.sorted_keys(items)]
 
 
 @group.add("pick", "func(map[string]interface {}, ...string) map[string]interface {}")
