@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from keyferry.errors import KubeInvalid
+from keyferry.reconcile.repairs import AT_ONCE
 from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.builders import (
     Object,
@@ -184,6 +185,44 @@ def test_changed_text_is_rendered_at_once_and_by_nobody_else(
     tenant.wait_values("by-secret", {"b": f"2 {ONE}"})
 
     assert [syncs(operator, tenant, name) for name in ("by-map", "by-secret", "by-other")] == [2, 2, 1]
+
+
+def test_text_that_another_writes_is_rendered_at_once(tenant: Tenant, operator: OperatorProcess) -> None:
+    """The text comes from a store itself: what the operator writes is news for who is made from it."""
+    tenant.create(
+        store({"db": ONE, "text": "1 {{ .v }}"}),
+        external_secret("texts", entry("a", "text")),
+        templated(templateFrom=[from_objects("secret", "texts", "a")]),
+    )
+    tenant.wait_values("app", {"a": f"1 {ONE}"})
+    tenant.set_store(store({"db": ONE, "text": "2 {{ .v }}"}))
+    tenant.annotate("ExternalSecret", "texts", {"external-secrets.io/force-sync": "1"})
+
+    tenant.wait_values("app", {"a": f"2 {ONE}"})
+
+
+@pytest.mark.restless  # that is what it is about
+def test_two_that_are_made_from_each_other_are_rendered_more_and_more_rarely(
+    tenant: Tenant, operator: OperatorProcess
+) -> None:
+    """Or they would write each other's templates as fast as the API server lets them."""
+    tenant.create(store({"db": ONE}), secret("a", {"k": "x"}), secret("b", {"k": "x"}))
+    for name, other in (("a", "b"), ("b", "a")):
+        tenant.create(
+            templated(
+                name=name,
+                target={"creationPolicy": "Merge"},
+                templateFrom=[from_objects("secret", other, "k")],
+                data={"k": "{{ randAlphaNum 8 }}"},
+            )
+        )
+    for name in ("a", "b"):
+        told = (
+            f"again and again: it is put right more rarely kind=ExternalSecret namespace={tenant.namespace}"
+        )
+        soon(lambda told=told, name=name: f"{told} name={name}" in operator.log)
+
+        assert syncs(operator, tenant, name) <= AT_ONCE + 2
 
 
 def test_change_of_what_is_not_rendered_asks_no_store(tenant: Tenant, operator: OperatorProcess) -> None:

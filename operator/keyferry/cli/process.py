@@ -21,7 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from keyferry import __version__, logs
-from keyferry.aio import TaskBag, unless, within
+from keyferry.aio import TaskBag, keep_turns_short, unless, within
 from keyferry.api import names
 from keyferry.cli.hardening import harden
 from keyferry.cli.probes import QUEUE_WAIT_S, WATCH_SILENCE_S, Endpoints, Health, Pieces, told
@@ -127,6 +127,7 @@ def run_process(options: RunOptions) -> int:
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     gc.enable()
+    keep_turns_short()
     import uvloop
 
     return uvloop.run(Process(options, config).run())

@@ -88,7 +88,7 @@ def plan_write(
         OwnershipError: another ExternalSecret, or for policy Owner another controller, owns the Secret.
         ImmutableError: it is immutable and holds other data, without that being what the spec asks for.
         RenderError: the data is larger than a Secret may be.
-        SpecError: the Secret is of another type than the spec says.
+        SpecError: the Secret is of another type than the spec says, or holds another account's token.
     """
     if target.creation_policy == "None":
         return _plan(owner, target, Action.NOTHING, "creationPolicy is None")
@@ -130,7 +130,7 @@ def plan_metadata(owner: Owner, target: Target, existing: ExistingSecret) -> Sec
     makes of values.
 
     Raises:
-        OwnershipError: as `plan_write`.
+        OwnershipError, SpecError: as `plan_write`.
     """
     known = _without_values(owner, target, existing)
     return _planned_update(known, target, existing, _as_it_is(existing), _is_external_secrets)
@@ -300,6 +300,7 @@ def _planned_update(
         {k: v for k, v in existing.annotations.items() if k not in owned.annotations - theirs.annotations},
         wanted.hashed,
     )
+    _check_token(owner, existing, annotations)
     immutable = target.immutable or existing.immutable
     unchanged = (
         not wanted.changed
@@ -328,6 +329,23 @@ def _planned_update(
         document=wanted.document,
         by_fields=target.by_fields,
     )
+
+
+def _check_token(owner: Owner, existing: ExistingSecret, annotations: Mapping[str, str]) -> None:
+    """Check that an account's token stays that account's.
+
+    Raises:
+        SpecError: the cluster would put another account's token into it, or delete it.
+    """
+    if existing.type != names.SERVICE_ACCOUNT_TOKEN_TYPE:
+        return
+    for name in (names.SERVICE_ACCOUNT_NAME_ANNOTATION, names.SERVICE_ACCOUNT_UID_ANNOTATION):
+        if annotations.get(name) != existing.annotations.get(name):
+            raise SpecError(
+                f'Secret "{owner.namespace}/{existing.metadata.get("name", "")}" holds the token of a '
+                f'ServiceAccount, and its annotation "{name}" would change: it would be another account\'s',
+                hint="Use another spec.target.name, or leave the annotation out",
+            )
 
 
 def _is_external_secrets(manager: str) -> bool:

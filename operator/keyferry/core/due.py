@@ -14,6 +14,7 @@ from typing import Final
 
 from keyferry.core.windows import Windows, is_open, next_open
 
+TEMPLATE_CHANGED: Final = "its template changed"
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 """How far in the future a refresh time may lie before it is not believed: clocks of replicas differ."""
 
@@ -66,7 +67,7 @@ def refresh_due(state: RefreshState, now: datetime) -> Due:
     if state.policy == "OnChange" and state.synced != state.current:
         return Due(now=True, why="the ExternalSecret changed")
     if state.policy == "OnChange" and state.template_changed:
-        return Due(now=True, why="its template changed")
+        return Due(now=True, why=TEMPLATE_CHANGED)
     return Due(now=False, why=f"refreshPolicy is {state.policy}")
 
 
@@ -97,7 +98,7 @@ def _periodic(state: RefreshState, now: datetime) -> Due:
     if state.synced != state.current:
         return Due(now=True, why="the ExternalSecret changed" if state.synced else "never synced")
     if state.template_changed:
-        return Due(now=True, why="its template changed")
+        return Due(now=True, why=TEMPLATE_CHANGED)
     if state.refreshed_at is None:
         return Due(now=True, why="no refresh time is known")
     if state.refreshed_at > now + CLOCK_TOLERANCE:

@@ -45,7 +45,7 @@ from keyferry.secretdata import SecretBytes, SecretData
 FIELD: Final = "spec.target.template"
 _WHOLE: Final = "\0"
 """Name of a template that makes keys and values: none that a `define` in it could have."""
-_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_KEY: Final = re.compile(r"(?!\.\.|\.\Z)[-._a-zA-Z0-9]{1,253}")
 _EXACT: Final = 2.0**53
 """Below it every float without a fraction is one integer."""
 
@@ -179,7 +179,7 @@ def render_target(
         for key, text in texts.items():
             place = Place(f'{FIELD}.metadata.{target}["{key}"]')
             made.put(target, key, made.rendered(place, key, text), place)
-    check_metadata(made.labels, made.annotations)
+    check_metadata(made.labels, made.annotations, named=template.metadata.labels)
     check_rendered(template, made.annotations)
     return Rendered(
         SecretData(made.data), made.labels, made.annotations, None if made.is_flat else tuple(made.fields)
@@ -241,7 +241,7 @@ class _Making:
                 # Not named: the template may have made it of a value.
                 raise TemplateFailedError(
                     f"{place.field}: key number {number} is no valid key",
-                    hint="A key has letters, digits, '-', '_' and '.', at most 253",
+                    hint="A key has letters, digits, '-', '_' and '.', at most 253, and does not begin with '..'",
                 )
             self.put(target, name, self._decoded(value, strategy, place), place)
 

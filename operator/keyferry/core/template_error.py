@@ -93,7 +93,7 @@ def told(place: Place, error: TemplateError, keys: Collection[str]) -> TemplateF
 
 def _keys(error: TemplateError) -> str:
     """For a key that is missing: those that there are, the likely ones first."""
-    if not isinstance(error, ExecError) or error.missing_key is None:
+    if not isinstance(error, ExecError) or error.missing_key is None or error.keys is None:
         return ""
     there = sorted(error.keys)
     if not there:

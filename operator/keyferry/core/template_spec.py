@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -184,15 +184,23 @@ def fixed_metadata(template: Template, left: str) -> FixedMetadata:
     return FixedMetadata(
         labels={key: text for key, text in metadata.labels.items() if left not in text},
         annotations={key: text for key, text in metadata.annotations.items() if left not in text},
-        rendered_labels=frozenset(key for key, text in metadata.labels.items() if left in text),
+        # Whose target it is, is ours to say whatever a template makes: it must not be looked for.
+        rendered_labels=frozenset(
+            key for key, text in metadata.labels.items() if left in text and key != names.LABEL_CREATED_BY
+        ),
         rendered_annotations=frozenset(key for key, text in metadata.annotations.items() if left in text),
         open_labels=LABELS in targets,
         open_annotations=ANNOTATIONS in targets,
     )
 
 
-def check_metadata(labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
+def check_metadata(
+    labels: Mapping[str, str], annotations: Mapping[str, str], *, named: Collection[str] = ()
+) -> None:
     """Check what the API server checks, whose refusal would quote the values.
+
+    Args:
+        named: labels whose names stand in the spec; others may be made of values, and are not told.
 
     Raises:
         RenderError: it would refuse them; names the field, and its name where that is one.
@@ -207,8 +215,9 @@ def check_metadata(labels: Mapping[str, str], annotations: Mapping[str, str]) ->
                 )
     for key, value in labels.items():
         if len(value) > MAX_LABEL_CHARS or _LABEL_VALUE.fullmatch(value) is None:
+            which = f'label "{key}"' if key in named else "a label"
             raise RenderError(
-                f'spec.target.template: the value of label "{key}" is no valid one',
+                f"spec.target.template: the value of {which} is no valid one",
                 hint="It has letters, digits, '-', '_' and '.', at most 63, and begins and ends with a letter or digit",
             )
     size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())

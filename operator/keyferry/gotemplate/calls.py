@@ -255,7 +255,7 @@ class Calls:
 
         return field
 
-    def _last_field(self, node: Node, name: bytes, arguments: list[Node]) -> Stage:
+    def _last_field(self, node: Field | Chain | Variable, name: bytes, arguments: list[Node]) -> Stage:
         """The field, or the method's result; its receiver comes as the last argument."""
         if not arguments:
             return lambda run, frame, dot, value: self._member(run, node, name, value)  # noqa: ARG005
@@ -298,7 +298,9 @@ class Calls:
                 return value[name]
             if not self._missing_is_error:
                 return None
-            raise self._places.missing_key(self._met(node), name, sorted(value))
+            # Of a map that the template has made or read, the keys may be values.
+            keys = sorted(value) if type(value) is StringMap else None
+            raise self._places.missing_key(self._met(node), name, keys)
         fields = FIELDS.get(type(value))
         if fields and (read := fields.get(text_of(name))):
             return read(value)

@@ -52,7 +52,7 @@ Steps = Iterable[tuple[Value, Value]]
 BREAK: Final = 1
 CONTINUE: Final = 2
 _PAIR: Final = 2
-_NODES_PER_STEP: Final = 8
+_NODES_PER_STEP: Final = 4
 """Texts and the like: less than a call, but a template may have thousands of them."""
 _CASES_PER_STEP: Final = 2
 _SLOTS_PER_STEP: Final = 32
@@ -294,8 +294,8 @@ def compile_text(
     functions: Mapping[str, Function] | None,
     missing_is_error: bool,
     limits: Limits,
-) -> Compiled:
-    """The main template of a text, with all others that it defines behind it.
+) -> tuple[Compiled, int]:
+    """The main template of a text, with all others that it defines behind it, and how many tokens it has.
 
     Args:
         name: of the main template.
@@ -307,6 +307,7 @@ def compile_text(
 
     Raises:
         ParseError: the text is no template.
+        Exhausted: it has more tokens than it may have.
     """
     known = FUNCTIONS if functions is None else functions
     left, right = (one.encode() for one in delimiters)
@@ -315,7 +316,7 @@ def compile_text(
     for key, definition in parser.parse().items():
         places = Places(name, key, text)
         compiled[key] = Compiled(definition, compiled, places, known, missing_is_error=missing_is_error)
-    return compiled[name.encode("utf-8", "surrogateescape")]
+    return compiled[name.encode("utf-8", "surrogateescape")], parser.tokens
 
 
 def _text(node: Text) -> Statement:

@@ -41,11 +41,11 @@ class ExecError(TemplateError):
 
     Args:
         missing_key: the key that a map has no entry for, where that is the failure.
-        keys: the keys that the map has then, sorted.
+        keys: the keys that the map has then, sorted; None where they may be values themselves.
     """
 
     missing_key: str | None = None
-    keys: Sequence[str] = ()
+    keys: Sequence[str] | None = None
 
 
 class LimitError(ExecError):

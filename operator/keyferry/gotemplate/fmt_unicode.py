@@ -53,6 +53,8 @@ _STARTS: Final = tuple(accumulate((int(run, 36) for run in _RUNS.split()), initi
 _CHUNK: Final = 1 << 16
 _MAX_CONTINUATIONS: Final = 3
 _BYTES_PER_STEP: Final = 64
+_CHARS_PER_STEP: Final = 32
+"""Characters, where some are beyond ASCII."""
 
 
 def is_printable(code: int) -> bool:
@@ -77,7 +79,7 @@ def escaped(text: bytes, escape: Callable[[int], str | None], run: Run | None) -
         # Each character once: there are few different ones, and all that is done for each of them is done in C.
         chars = set(decoded)
         if run is not None:
-            run.spend(1 + len(chars) // 4)
+            run.spend(1 + len(chars) // 4 + (0 if chunk.isascii() else len(decoded) // _CHARS_PER_STEP))
         table = {ord(char): escape(ord(char)) for char in chars}
         if any(new is not None for new in table.values()):
             whole = {code: chr(code) if new is None else new for code, new in table.items()}
@@ -87,7 +89,7 @@ def escaped(text: bytes, escape: Callable[[int], str | None], run: Run | None) -
             chunk = new_chunk  # noqa: PLW2901 -- this piece, escaped
         parts.append(chunk)
         size += len(chunk)
-        if run is not None and size > run.limits.value_bytes:
+        if run is not None and size > min(run.memory, run.limits.value_bytes):
             run.charge(size)
     return b"".join(parts)
 

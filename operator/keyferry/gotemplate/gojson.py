@@ -16,9 +16,10 @@ from typing import Any, Final, NoReturn
 
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
+from keyferry.gotemplate.functions.characters import decoded
 from keyferry.gotemplate.gonumbers import json_float
 from keyferry.gotemplate.objects import FIELDS
-from keyferry.gotemplate.values import NILS, Value, from_runes, runes, type_of
+from keyferry.gotemplate.values import NILS, Value, from_runes, type_of
 
 MARSHALERS: Final[dict[type, Callable[[Any], Value]]] = {}
 """What is written in place of objects that are not written as their fields."""
@@ -252,12 +253,12 @@ def unmarshal(run: Run, text: bytes) -> Value:
     lists, maps = text.count(b"["), text.count(b"{")
     run.charge((text.count(b",") + lists) * _BYTES_OF_ELEMENT + maps * _BYTES_OF_MAP)
     run.spend(text.count(b",") + lists + maps)
-    decoded = runes(text)
+    chars = decoded(run, text)
     overflows: list[str] = []
     try:
-        loaded = _decoder(decoded, overflows).decode(decoded)
+        loaded = _decoder(chars, overflows).decode(chars)
     except json.JSONDecodeError as error:
-        raise _syntax_error(error, decoded) from None
+        raise _syntax_error(error, chars) from None
     except RecursionError:
         raise FunctionError(TOO_DEEP) from None
     value = _read(loaded, run.limits.value_depth)

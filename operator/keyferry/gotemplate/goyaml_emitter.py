@@ -21,6 +21,8 @@ _WIDTH: Final = 80
 _WRITTEN_PER_STEP: Final = 64
 _LONGEST_SIMPLE_KEY: Final = 128
 _LONGEST_JSON_KEY: Final = 1024
+_WIDEST: Final = 4
+_BROKEN_KEY: Final = "yaml: did not find expected ',' or '}'"
 _UNREADABLE: Final = re.compile("[\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _BROKEN_DOCUMENT: Final = re.compile("\x85(?:---|\\.\\.\\.)[ \x85]")
 _NEXT_LINES: Final = re.compile(" *\x85[ \x85]*")
@@ -66,10 +68,12 @@ def text_in_json(text: bytes) -> str:
 
 
 def _key_in_json(run: Run, key: bytes) -> str:
+    if len(key) > _WIDEST * _LONGEST_JSON_KEY:
+        raise JSONError(_BROKEN_KEY)
     chars = runes(key)
     too_long = len(key) > _LONGEST_JSON_KEY // 6 and len(quoted(run, key)) > _LONGEST_JSON_KEY
     if too_long or "\x85" in chars:
-        raise JSONError("yaml: did not find expected ',' or '}'")
+        raise JSONError(_BROKEN_KEY)
     return text_in_json(key)
 
 
@@ -361,6 +365,7 @@ def _escaped(char: str) -> str:
 
 # -- the order of keys
 
+_COMPARED_PER_STEP: Final = 8
 _HAS_DIGIT: Final = re.compile(r"[0-9]")
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _OTHERS: Final = bytes(code for code in range(128) if code not in _LETTERS)
@@ -376,7 +381,7 @@ def _naturally_sorted(run: Run, keys: dict[str, Value]) -> list[str]:
         return sorted(every, key=lambda key: key.encode().translate(_LETTERS_LAST))
 
     def compare(first: str, second: str) -> int:
-        run.spend(1 + min(len(first), len(second)) // 64)
+        run.spend(1 + min(len(first), len(second)) // _COMPARED_PER_STEP)
         return -1 if _comes_before(first, second) else 1 if _comes_before(second, first) else 0
 
     return sorted(every, key=cmp_to_key(compare))

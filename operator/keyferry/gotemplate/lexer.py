@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import ClassVar, Final, NamedTuple
 
+from keyferry.gotemplate.errors import Exhausted
 from keyferry.gotemplate.quoting import quote, unicode_point
 
 
@@ -152,7 +153,11 @@ class Lexer:
         self.tokens: list[Token] = []
 
     def run(self) -> list[Token]:
-        """Read the whole text."""
+        """Read the whole text.
+
+        Raises:
+            Exhausted: there are more than there may be.
+        """
         try:
             while self._outside():
                 while self._inside():
@@ -168,7 +173,7 @@ class Lexer:
             self._counted = start
         tokens = self.tokens
         if len(tokens) >= self._most:
-            raise LexError(f"the template has more than {self._most} tokens")
+            raise Exhausted(f"the template has more than {self._most} tokens")
         tokens.append(Token(kind, start, value, self._line))
 
     # -- text

@@ -159,6 +159,7 @@ class Parser:
         self._nesting = limits.nesting
         self._depth = 0
         self._tokens = Lexer(text, *delimiters, limits.tokens).run()
+        self.tokens = len(self._tokens)
         self._at = 0
         self._read = 0
         self._scope = _Scope()
@@ -488,7 +489,7 @@ class Parser:
 
     def _slots(self, name: bytes) -> tuple[int, ...]:
         """Where a variable of the name may be found, the innermost first."""
-        return tuple(reversed(self._scope.slots[name]))
+        return tuple(reversed(self._scope.slots.get(name, ())))
 
     def _command(self) -> Command:
         command = Command(self._peek_word().position)

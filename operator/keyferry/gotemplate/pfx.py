@@ -11,9 +11,9 @@ from typing import Final
 from keyferry.gotemplate import der, pbe, privatekeys, x509
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
+from keyferry.gotemplate.functions.characters import decoded
 from keyferry.gotemplate.pbe import Password
 from keyferry.gotemplate.privatekeys import PrivateKey
-from keyferry.gotemplate.values import runes
 from keyferry.gotemplate.x509 import Certificate
 
 _DATA: Final = der.oid("1.2.840.113549.1.7.1")
@@ -42,13 +42,13 @@ class Archive:
     certificates: list[Certificate]
 
 
-def wide(text: bytes) -> bytes:
+def wide(run: Run, text: bytes) -> bytes:
     """The text with two bytes a character.
 
     Raises:
         FunctionError: it has characters beyond that.
     """
-    characters = runes(text)
+    characters = decoded(run, text)
     if characters and max(characters) > _TWO_BYTES:
         raise FunctionError("pkcs12: string contains characters that cannot be encoded in UCS-2")
     return characters.encode("utf-16-be")
@@ -57,7 +57,7 @@ def wide(text: bytes) -> bytes:
 def password_of(run: Run, text: bytes) -> Password:
     """The password of a template's text."""
     run.charge(4 * len(text))
-    return Password(wide(text) + b"\x00\x00", runes(text).encode())
+    return Password(wide(run, text) + b"\x00\x00", decoded(run, text).encode())
 
 
 def decode(run: Run, content: bytes, password: Password) -> Archive:
@@ -241,7 +241,7 @@ def encode_trust_store(run: Run, certificates: Sequence[Certificate], password: 
     trust = _attribute(_JAVA_TRUST, der.identifier(_ANY_USAGE))
     bags = []
     for one in certificates:
-        name = der.write(der.BMP_STRING, wide(x509.name_text(one.name).encode()))
+        name = der.write(der.BMP_STRING, wide(run, x509.name_text(one.name).encode()))
         attributes = sorted((trust, _attribute(_FRIENDLY_NAME, name)))
         bags.append(_bag(_CERTIFICATE_BAG, _certificate_value(one), b"".join(attributes)))
     return _sealed(run, password, _encrypted(run, bags, password))

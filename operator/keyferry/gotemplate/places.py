@@ -42,11 +42,11 @@ class Places:
         """That running failed at the node."""
         return self._made(ExecError, node, detail)
 
-    def missing_key(self, node: Node, key: bytes, keys: list[bytes]) -> ExecError:
+    def missing_key(self, node: Node, key: bytes, keys: list[bytes] | None) -> ExecError:
         """That a map has no entry for a key."""
         error = self._made(ExecError, node, f"map has no entry for key {quote(key)}")
         error.missing_key = text_of(key)
-        error.keys = [text_of(one) for one in keys]
+        error.keys = None if keys is None else [text_of(one) for one in keys]
         return error
 
     def failure(self, node: Node, prefix: str, error: Exception) -> Exception:

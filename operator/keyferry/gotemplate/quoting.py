@@ -6,55 +6,20 @@ Rules: https://pkg.go.dev/strconv#Quote and https://go.dev/ref/spec#String_liter
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
 
-_SIMPLE: Final = {
-    0x07: "\\a",
-    0x08: "\\b",
-    0x0C: "\\f",
-    0x0A: "\\n",
-    0x0D: "\\r",
-    0x09: "\\t",
-    0x0B: "\\v",
-    0x5C: "\\\\",
-}
-_PLAIN: Final = re.compile(rb"[ !#-\[\]-~]*\Z")
-_MAX_BMP: Final = 0xFFFF
-_FIRST_ESCAPED_BYTE: Final = 0xDC80
-_LAST_ESCAPED_BYTE: Final = 0xDCFF
-
-
-def is_printable(char: str) -> bool:
-    """Whether Go prints the character as it is: letters, marks, numbers, punctuation, symbols, and the space."""
-    return char == " " or unicodedata.category(char)[0] in "LMNPS"
+from keyferry.gotemplate import fmt_quote
+from keyferry.gotemplate.fmt_unicode import is_printable
 
 
 def quote(text: bytes) -> str:
-    """The text between double quotes, with escapes for what cannot be printed."""
-    if _PLAIN.match(text):
-        return f'"{text.decode()}"'
-    return '"' + "".join(map(_escaped, text.decode("utf-8", "surrogateescape"))) + '"'
-
-
-def _escaped(char: str, delimiter: str = '"') -> str:
-    code = ord(char)
-    if char == delimiter:
-        return "\\" + char
-    if code in _SIMPLE:
-        return _SIMPLE[code]
-    if _FIRST_ESCAPED_BYTE <= code <= _LAST_ESCAPED_BYTE:
-        return f"\\x{code - 0xDC00:02x}"
-    if is_printable(char):
-        return char
-    if code < 0x20 or code == 0x7F:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= _MAX_BMP else f"\\U{code:08x}"
+    """The text between double quotes, with escapes for what cannot be printed, as error texts have it."""
+    return fmt_quote.quote(text).decode()
 
 
 def unicode_point(char: str) -> str:
     """The character as `%#U` shows it: U+002D '-'."""
-    shown = f" '{char}'" if is_printable(char) else ""
+    shown = f" '{char}'" if is_printable(ord(char)) else ""
     return f"U+{ord(char):04X}{shown}"
 
 

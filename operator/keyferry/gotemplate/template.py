@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from typing import Final
 
 from keyferry.gotemplate.budget import Limits, Run
-from keyferry.gotemplate.errors import Exhausted, LimitError, ParseError
+from keyferry.gotemplate.errors import ExecError, Exhausted, LimitError, ParseError
 from keyferry.gotemplate.signatures import Function
-from keyferry.gotemplate.values import Value
+from keyferry.gotemplate.values import Value, copied
 
 MAX_TEXT_BYTES: Final = 1 << 20
 """As long as an object of the API may be, about."""
 DEFAULT_LIMITS: Final = Limits()
 LEFT: Final = "{{"
 RIGHT: Final = "}}"
-_CACHED_BYTES: Final = 8 << 20
+_CACHED_BYTES: Final = 32 << 20
 _CACHED_AT_MOST: Final = 64 << 10
 _ENTRY_BYTES: Final = 1 << 10
+_BYTES_PER_TOKEN: Final = 600
+"""A token of a parsed template: nodes and closures, many times as long as its text."""
 
 
 class Template:
@@ -33,11 +35,15 @@ class Template:
             it is no value.
         limits: its nesting and tokens count here; all others count when it is rendered.
 
+    Attributes:
+        bytes: what it takes of memory, about.
+
     Raises:
         ParseError: the text is no template.
+        LimitError: it is too long, or nests too deeply for the stack that is left.
     """
 
-    __slots__ = ("_main", "name")
+    __slots__ = ("_main", "bytes", "name")
 
     def __init__(
         self,
@@ -56,20 +62,27 @@ class Template:
         if len(text) > MAX_TEXT_BYTES:
             detail = f"the template has more than {MAX_TEXT_BYTES} bytes"
             raise ParseError(f"template: {name}: {detail}", name=name, detail=detail)
-        self._main = compile_text(
-            name,
-            text,
-            delimiters=delimiters,
-            functions=functions,
-            missing_is_error=missing_key_error,
-            limits=limits,
-        )
+        try:
+            self._main, tokens = compile_text(
+                name,
+                text,
+                delimiters=delimiters,
+                functions=functions,
+                missing_is_error=missing_key_error,
+                limits=limits,
+            )
+        except Exhausted as error:
+            raise self._limit(str(error)) from None
+        except RecursionError:
+            raise self._limit("it nests too deeply") from None
+        self.bytes = len(text) + _BYTES_PER_TOKEN * tokens
 
     def render(self, data: Value, run: Run) -> bytes:
         """The output for the data.
 
         Args:
-            data: the dot: a value as `values` describes it; use `to_go` for other Python data.
+            data: the dot: a value as `values` describes it; use `to_go` for other Python data. It stays as it
+                is: functions such as merge and sortAlpha change maps and lists, but those of this render only.
             run: the budget; a new one for each render, or shared by those that belong together.
 
         Raises:
@@ -80,7 +93,11 @@ class Template:
         run.out = []
         run.depth = 0
         try:
-            self._main.run(run, data)
+            self._main.run(run, copied(data))
+        except ExecError as error:
+            # Not with what was raised before it, nor with the frames it came through: they hold values.
+            error.__context__ = None
+            raise error.with_traceback(None) from None
         except Exhausted as error:
             raise self._limit(str(error)) from None
         except RecursionError:
@@ -125,10 +142,10 @@ def parse(
 
 
 class Cache:
-    """Parsed templates, the last used first, bounded by the length of their texts. For one thread.
+    """Parsed templates, the last used first, bounded by the memory that they take. For one thread.
 
     Args:
-        max_bytes: of all texts together, with a constant for each.
+        max_bytes: of all together, about.
     """
 
     def __init__(self, max_bytes: int = _CACHED_BYTES) -> None:
@@ -158,10 +175,10 @@ class Cache:
         )
         if len(data) <= _CACHED_AT_MOST:
             self._entries[key] = template
-            self._size += len(data) + _ENTRY_BYTES
+            self._size += template.bytes + _ENTRY_BYTES
             while self._size > self._max_bytes:
-                (_, old, *_), _ = self._entries.popitem(last=False)
-                self._size -= len(old) + _ENTRY_BYTES
+                _, old = self._entries.popitem(last=False)
+                self._size -= old.bytes + _ENTRY_BYTES
         return template
 
 

@@ -259,6 +259,17 @@ def to_go(value: Any, depth: int = 100) -> Value:
     raise TypeError(f"a template cannot use a {type(value).__name__}")
 
 
+def copied(value: Value) -> Value:
+    """The value with lists and maps of its own, so that nobody else sees what functions change in them."""
+    if isinstance(value, StringMap):
+        return StringMap(value)
+    if isinstance(value, dict):
+        return {key: copied(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return type(value)(map(copied, value))
+    return value
+
+
 NILS: Final = (NilList, NilStrings)
 """Classes of slices that are nil; their Go type is that of another class."""
 _CLASSES: Final[dict[str, type]] = {}

@@ -50,7 +50,8 @@ TOTAL_S: Final = 25.0
 """Longest call, from the first look-up of the name to the last byte."""
 CONNECT_S: Final = 10.0
 MAX_BODY_BYTES: Final = 1 << 20
-CONNECTIONS: Final = 32
+CONNECTIONS: Final = 512
+"""So many that the silent servers of a few tenants do not use up what all share."""
 CONNECTIONS_PER_HOST: Final = 8
 
 _USER_AGENT: Final = f"keyferry/{__version__}"

@@ -24,6 +24,7 @@ from keyferry.core.desired import (
     SecretPlan,
 )
 from keyferry.core.due import (
+    TEMPLATE_CHANGED,
     Due,
     RefreshState,
     asked_due,
@@ -66,7 +67,7 @@ from keyferry.reconcile.targets import (
     check_target,
     note_written,
 )
-from keyferry.reconcile.templates import is_changed, read_sources
+from keyferry.reconcile.templates import is_changed, read_sources, source_keys
 from keyferry.reconcile.work import Work, is_generic, load
 from keyferry.reconcile.writing import done, last_refresh, tell, write
 
@@ -204,7 +205,8 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
             if not await is_as_known(engine, work.key, work.record):
                 return None
     mending = not due.now and check.state is not TargetState.VALID
-    if mending and _has_to_wait(engine, work, due):
+    by_target = not asked and due.why == TEMPLATE_CHANGED and _is_made_from_target(engine, work)
+    if (mending or by_target) and _has_to_wait(engine, work, due):
         return None
     if not due.now and (check.state is TargetState.VALID or check.repair is not None):
         with step(summarize.FAILED_UPDATE):
@@ -237,7 +239,7 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
         # Or the next try would find nothing to do, and tell that all is well.
         work.record.asked = work.record.asked or asked
         raise
-    if mending:
+    if mending or by_target:
         engine.repairs.note(work.key, engine.queue.now())
     return outcome
 
@@ -248,11 +250,20 @@ def _has_to_wait(engine: Engine, work: Work, due: Due) -> bool:
     if not wait:
         return False
     level = logging.WARNING if wait > EVERY_S - 1 else logging.DEBUG  # told of already
-    log.log(level, "somebody else changes the target again and again: it is put right more rarely")
+    log.log(level, "its target or a template changes again and again: it is put right more rarely")
     if due.next_at is not None:
         wait = min(wait, max(0.0, (due.next_at - engine.clock.now()).total_seconds()))
     engine.queue.schedule(work.key, engine.queue.now() + wait, Lane.RETRY)
     return True
+
+
+def _is_made_from_target(engine: Engine, work: Work) -> bool:
+    """Whether a text of its template is in a target: two that are made from each other's would never end."""
+    for need in source_keys(work.target.template, work.key.namespace):
+        known = engine.books.secrets.get((need.namespace, need.name)) if need.kind == "Secret" else None
+        if engine.generic.is_target(need) or (known is not None and known.managed):
+            return True
+    return False
 
 
 async def _refresh_state(engine: Engine, work: Work) -> RefreshState:

@@ -175,6 +175,10 @@ class GenericTargets:
         """Remember that this version of a target is what the API server makes of values with this hash."""
         self._altered[target] = version, hashed
 
+    def is_target(self, key: ObjectKey) -> bool:
+        """Whether some ExternalSecret writes an object."""
+        return key in self._intact
+
     def is_all_there_is_to_get(self, target: ObjectKey, version: str, hashed: str) -> bool:
         """Whether this version of a target is known to be what becomes of values with this hash."""
         return self._altered.get(target) == (version, hashed)

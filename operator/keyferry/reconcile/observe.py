@@ -110,12 +110,17 @@ class Observer:
         engine, place = self._engine, (meta.namespace, meta.name)
         key = ObjectKey("Secret", *place)
         auth = engine.planner.uses(key)
-        engine.sources.changed(key, "" if change is Change.GONE else meta.resource_version)
+        told = engine.sources.changed(key, "" if change is Change.GONE else meta.resource_version)
         if change is Change.GONE:
             engine.books.forget_secret(place)
             self._wake(key)
         elif engine.books.note_secret(meta, auth=auth):
             self._wake(key)
+        elif told:
+            # As it should be, for we wrote it: news only for those whose templates are in it.
+            for user in engine.books.dependents.of(key):
+                if engine.sources.uses(user, key):
+                    engine.queue.add(user, Lane.EVENT)
         if auth:
             self.auth_changed(key, change, meta)
 

@@ -27,7 +27,9 @@ from keyferry.planner.health import Deferred
 
 T = TypeVar("T")
 
-INLINE: Final = Limits(steps=2_000, memory_bytes=256 * 1024, output_bytes=1024 * 1024, seconds=0.05)
+INLINE: Final = Limits(
+    steps=2_000, tokens=1_500, memory_bytes=256 * 1024, output_bytes=1024 * 1024, seconds=0.05
+)
 """What is rendered on the event loop: a few milliseconds of it."""
 INLINE_CHARS: Final = 16 * 1024
 """Longer templates take too long to read there."""
@@ -36,7 +38,7 @@ SLOTS: Final = 2
 LONGEST_WAIT_S: Final = 30.0
 """So long an object waits for a thread, then it comes back later: twice as long is within its deadline."""
 _COME_BACK_S: Final = 15.0
-THREAD_CACHE_BYTES: Final = 2 * 1024 * 1024
+THREAD_CACHE_BYTES: Final = 8 * 1024 * 1024
 """Parsed templates that a thread keeps."""
 
 
@@ -174,7 +176,7 @@ class Rendering:
             limits,
             **{
                 name: min(getattr(INLINE, name), getattr(limits, name))
-                for name in ("steps", "memory_bytes", "output_bytes", "seconds")
+                for name in ("steps", "tokens", "memory_bytes", "output_bytes", "seconds")
             },
         )
 

@@ -149,6 +149,10 @@ class TemplateSources:
         kept.told = version
         return kept.asked and (kept.found is None or kept.found.version != version)
 
+    def uses(self, user: ObjectKey, need: ObjectKey) -> bool:
+        """Whether an ExternalSecret has templates from an object."""
+        return need in self._used.get(user, ())
+
     def places(self, kind: str) -> Iterator[tuple[str, str]]:
         """Where the objects of a kind are that somebody uses."""
         return iter([(need.namespace, need.name) for need in self._objects if need.kind == kind])

@@ -27,6 +27,10 @@ from keyferry.testing.eventually import eventually
 from keyferry.testing.leaks import canary
 
 PASSWORD = canary("render-password")
+HEAD = "apiVersion: external-secrets.io/v1\nmetadata: {name: a}\n"
+CLUSTER = HEAD.replace("{", "{{").replace("}", "}}") + "kind: ClusterExternalSecret\nspec: {}\n"
+STORE = HEAD + "kind: SecretStore\nspec: {provider: a}\n"
+CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: [a]\n"
 VALUES = {"db": {"user": "app", "password": PASSWORD}, "token": PASSWORD, "token@v1": "older"}
 
 
@@ -167,6 +171,10 @@ def test_one_that_fails_is_told_with_its_place_and_the_others_are_printed(run):
         ),
         pytest.param(of(entry("v", "token"), data={"v": "{{ .v"}), "unclosed action", id="syntax"),
         pytest.param(of(entry("v", "token")) | {"spec": {"data": 1}}, "the spec is invalid", id="spec"),
+        pytest.param(external_secret("app", entry("v", "token"), refreshInterval="1d"), "1d", id="interval"),
+        pytest.param(
+            external_secret("app", entry("v", "token"), metadata={"labels": ["a"]}), "no mapping", id="labels"
+        ),
     ],
 )
 def test_what_fails_is_said(run, manifest, why):
@@ -181,6 +189,11 @@ def test_what_fails_is_said(run, manifest, why):
     [
         pytest.param("a: [", "manifests.yaml:1: it is no YAML", id="no-yaml"),
         pytest.param("kind: ConfigMap\n", "there is no ExternalSecret", id="nothing"),
+        pytest.param("&a\nkind: List\nitems: [*a]\n", "an alias stands within what it stands for", id="loop"),
+        pytest.param(CLUSTER.format("[a]"), ":1: spec is no mapping", id="spec"),
+        pytest.param(CLUSTER.format("{externalSecretMetadata: a}"), "Metadata is no mapping", id="metadata"),
+        pytest.param(STORE, "provider is no mapping", id="store"),
+        pytest.param(CONFIG_MAP, "data is no mapping", id="config-map"),
         pytest.param("\xff", "it is not UTF-8", id="no-text"),
     ],
 )
@@ -205,6 +218,54 @@ def test_values_that_are_no_mapping_are_told_without_their_content(run):
     assert result.exit_code == 2
     assert "it is no mapping of remote keys to values" in result.stderr
     assert PASSWORD not in result.output
+
+
+@pytest.mark.parametrize(
+    "text", ["*{}", "!{} x", "!h!{} x", "'{}", "{}: x", "!!binary {}%", "!!int {}", "&a [*a, {}]"]
+)
+def test_values_that_are_no_yaml_are_told_without_their_content(tmp_path, text):
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump(of(entry("v", "db"))))
+    (tmp_path / "values.yaml").write_text(f"db: {text.format(PASSWORD)}\n")
+    paths = ["-f", str(tmp_path / "all.yaml"), "--values", str(tmp_path / "values.yaml")]
+    result = CliRunner().invoke(render, paths)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "values.yaml" in result.stderr
+    assert PASSWORD not in result.stderr
+
+
+def test_aliases_that_stand_for_more_than_there_is_room_are_refused(tmp_path):
+    """Eight lines of them would be a billion values."""
+    lines = [f"k{number}: &k{number} [{','.join([f'*k{number - 1}'] * 9)}]" for number in range(1, 9)]
+    (tmp_path / "all.yaml").write_text("\n".join(["k0: &k0 [a]", *lines]))
+    result = CliRunner().invoke(render, ["-f", str(tmp_path / "all.yaml")])
+
+    assert result.exit_code == 2
+    assert "it has more than 1000000 values when its aliases are written out" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ({"creationPolicy": "None"}, "creationPolicy None: nothing is written"),
+        ({"deletionPolicy": "Delete"}, "deletionPolicy Delete: the Secret is deleted"),
+        ({}, "deletionPolicy Retain: the Secret stays as it is"),
+    ],
+)
+def test_template_is_not_rendered_where_the_operator_would_write_nothing(run, target, told):
+    target = {"template": {"data": {"v": "{{ .nope }}"}}, **target}
+    result = run(external_secret("app", find(name={"regexp": "^nothing$"}), target=target))
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert told in result.stderr
+
+
+def test_what_is_merged_into_a_secret_is_printed(run):
+    target = {"creationPolicy": "Merge", "template": {"data": {"v": "{{ .v }}"}}}
+    result = run(external_secret("app", entry("v", "token"), target=target))
+
+    assert printed(result)["stringData"] == {"v": PASSWORD}
+    assert "merged into one that has to exist" in result.stderr
 
 
 def test_manifests_come_from_standard_input(tmp_path):
@@ -238,7 +299,9 @@ def test_a_change_of_a_file_is_rendered_again(tmp_path):
         eventually(lambda: "watching" in output.read_text())
         manifests.write_text(yaml.safe_dump(of(extract("db"), data={"url": "{{ .user }}"})))
         eventually(lambda: "url: first" in output.read_text())
-        values.write_text(yaml.safe_dump({"db": {"user": "second"}}))
+        other = tmp_path / "other"  # as editors do
+        other.write_text(yaml.safe_dump({"db": {"user": "second"}}))
+        other.replace(values)
         eventually(lambda: "url: second" in output.read_text())
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from keyferry.core.template_error import Place, told
@@ -84,13 +86,20 @@ def test_dash_has_an_example_where_no_key_has_one(failure):
     assert error.hint == 'Read a key with a dash by index: {{ index . "my-key" }}'
 
 
-def test_keys_of_a_map_in_a_value_are_told_too(failure):
-    error = told(PLACE, failure("{{ (fromJson .v).no }}", {"v": '{"b": 1, "a": 2}'}), ["v"])
+@pytest.mark.parametrize(
+    "template", ["{{ (fromJson .v).no }}", "{{ (fromYaml .v).no }}", "{{ (dict .v 1).no }}"]
+)
+def test_keys_that_may_be_values_are_not_told(failure, template):
+    value = canary("key-of-a-value")
+    error = told(PLACE, failure(template, {"v": json.dumps({value: 1})}), ["v"])
 
-    assert error.hint == 'The keys are "a", "b"'
-    assert (
-        told(PLACE, failure("{{ (fromJson .v).no }}", {"v": "{}"}), ["v"]).hint == "There are no keys at all"
-    )
+    assert 'map has no entry for key "no"' in str(error)
+    assert value not in str(error)
+    assert error.hint == ""
+
+
+def test_where_there_are_no_keys_it_is_said(failure):
+    assert told(PLACE, failure("{{ .no }}", {}), []).hint == "There are no keys at all"
 
 
 def test_not_more_keys_are_told_than_can_be_read(failure):

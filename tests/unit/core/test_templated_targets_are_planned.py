@@ -28,6 +28,11 @@ from keyferry.core.ownership import owned_fields
 from keyferry.errors import ON_CHANGE, SpecError
 from keyferry.secretdata import SecretData
 
+TOKEN, ACCOUNT, UID = (
+    names.SERVICE_ACCOUNT_TOKEN_TYPE,
+    names.SERVICE_ACCOUNT_NAME_ANNOTATION,
+    names.SERVICE_ACCOUNT_UID_ANNOTATION,
+)
 WIDGET, CONFIG_MAP = Manifest("example.com/v1", "Widget"), Manifest("v1", "ConfigMap")
 DATA = SecretData({"a": "1"})
 MADE = Owner("team-a", "db", "uid-of-db", {"from": "template"}, {})
@@ -258,3 +263,24 @@ def test_immutable_config_map_with_other_fields_is_told():
 
     with pytest.raises(ImmutableError):
         by_fields(existing, ((("data", "a"), "c"),), CONFIG_MAP)
+
+
+@pytest.mark.parametrize("changed", [{ACCOUNT: "admin"}, {UID: "uid-of-admin"}, {ACCOUNT: "admin", UID: "x"}])
+@pytest.mark.parametrize("policy", ["Owner", "Merge", "Orphan", "CreateOrMerge"])
+def test_token_of_an_account_never_becomes_another_accounts(secret, policy, changed):
+    """The cluster would put that account's token into the Secret as soon as the data has none."""
+    existing = dataclasses.replace(secret({}, annotations={ACCOUNT: "app", UID: "uid-of-app"}), type=TOKEN)
+    owner = dataclasses.replace(MADE, annotations=changed)
+
+    with pytest.raises(SpecError, match="holds the token of a ServiceAccount"):
+        plan_write(owner, target(policy=policy), existing, SecretData({"token": ""}))
+    with pytest.raises(SpecError, match="holds the token of a ServiceAccount"):
+        plan_metadata(owner, Target("db", policy), existing)
+    assert plan_write(MADE, target(policy=policy), existing, DATA).action is Action.UPDATE
+
+
+def test_label_of_ours_that_a_template_makes_is_not_looked_for(secret):
+    """Or a target that is merged into, which has none, would be read and planned at every look."""
+    wanted = target(policy="Merge", metadata={"labels": {names.LABEL_CREATED_BY: "{{ .v }}"}})
+
+    assert not lacks_rendered(wanted, secret(DATA))

@@ -194,6 +194,20 @@ def test_value_of_a_label_that_the_api_server_would_refuse_is_not_repeated(rende
     assert detector.findings == []
 
 
+@pytest.mark.parametrize(
+    ("target", "value"), [("Data", "[a]"), ("Labels", "no value of a label"), ("Annotations", "{a: b}")]
+)
+def test_key_that_a_template_made_is_not_repeated_whatever_its_value_is(rendered, target, value):
+    detector = LeakDetector()
+    literal = {"literal": f"{{{{ .v }}}}: {value}", "target": target}
+
+    with pytest.raises(RenderError) as caught:
+        rendered({"templateFrom": [literal]}, values={"v": canary("key")})
+
+    detector.look("the error", str(caught.value))
+    assert detector.findings == []
+
+
 def test_annotations_have_a_size(rendered):
     rendered({"metadata": {"annotations": {"a": "x" * (256 * 1024 - 1)}}})
     with pytest.raises(RenderError, match="the annotations would have 262145 bytes"):
@@ -280,6 +294,10 @@ def test_key_that_an_object_lacks_is_told_with_those_it_has(rendered, found, hin
         pytest.param("text", "the output is no YAML of keys and texts: ", id="no map"),
         pytest.param("a b: c", "key number 1 is no valid key", id="no key of a Secret"),
         pytest.param("ok: c\n? ü\n: d", "key number 2 is no valid key", id="no key in ASCII"),
+        pytest.param(
+            ".a..b: c\n..a: c", "key number 2 is no valid key", id="a key that begins with two dots"
+        ),
+        pytest.param(".: c", "key number 1 is no valid key", id="a dot"),
     ],
 )
 def test_output_that_makes_no_keys_and_values_is_told_without_it(rendered, output, told):

@@ -207,6 +207,47 @@ BOMBS: Final[dict[str, str]] = {
     "long-name": "{{ ." + "a" * 500000 + " }}",
     "variables": "".join(f"{{{{ $v{n} := 1 }}}}" for n in range(20000)),
     "same-variable": "{{ $v := 1 }}" * 20000 + "{{ $v }}" * 20000,
+    "same-variable-used-often": "{{$v:=1}}" * 2000 + "{{print" + " $v" * 4900 + "}}",
+    "range-left-at-once": "{{ $x := until 200000 }}{{ range until 9000 }}{{ range $x }}{{ break }}{{ end }}{{ end }}",
+    "trimmed-spaces": '{{ $x := repeat 6000000 " " }}{{ range until 15000 }}{{ $y := trim $x }}{{ end }}',
+    "slashes": '{{ $x := repeat 6000000 "/" }}{{ range until 15000 }}{{ $y := base $x }}{{ end }}',
+    "long-digits": '{{ $x := repeat 6000000 "9" }}{{ range until 15000 }}{{ $y := duration $x }}{{ end }}',
+    "long-passwords": '{{ $x := repeat 6000000 "x" }}{{ range until 15000 }}{{ $y := htpasswd "u" $x "sha" }}{{ end }}',
+    "long-prefixes": '{{ $x := repeat 3000000 "x" }}{{ $y := repeat 3000000 "x" }}'
+    "{{ range until 15000 }}{{ $z := hasPrefix $x $y }}{{ end }}",
+    "long-keys": '{{ $x := repeat 3000000 "x" }}{{ $y := repeat 3000000 "x" }}{{ $d := dict $x 1 }}'
+    "{{ range until 15000 }}{{ $z := hasKey $d $y }}{{ end }}",
+    "long-keys-plucked": '{{ $x := repeat 3000000 "x" }}{{ $y := repeat 3000000 "x" }}{{ $d := dict $x 1 }}'
+    "{{ $z := pluck $y" + " $d" * 9000 + " }}",
+    "long-keys-sorted": '{{ $x := repeat 100000 "x" }}{{ $d := dict }}'
+    '{{ range until 64 }}{{ $_ := set $d (printf "%s%d" $x (mod (mul . 7919) 64)) 1 }}{{ end }}'
+    "{{ range until 4000 }}{{ $y := keys $d }}{{ end }}",
+    "many-arguments": "{{ range until 20000 }}{{ $x := any" + " 0" * 9000 + " }}{{ end }}",
+    "many-arguments-added": "{{ range until 20000 }}{{ $x := add" + " 1" * 9000 + " }}{{ end }}",
+    "many-arguments-compared": "{{ range until 20000 }}{{ $x := eq 1" + " 2" * 8000 + " }}{{ end }}",
+    "many-arguments-of-a-method": "{{ $n := now }}{{ range until 5000 }}"
+    '{{ $x := $n.Format (ternary "a" "b" (any' + " 0" * 9000 + ")) }}{{ end }}",
+    "many-divisors": "{{ $x := 5e-324 }}{{ $y := divf 1.7976931348623157e308" + " $x" * 9000 + " }}",
+    "many-texts": "{{ range until 60000 }}" + "x{{/**/}}" * 18000 + "{{ end }}",
+    "many-cases": "{{ range until 30000 }}{{if 0}}" + "{{else if 0}}" * 2500 + "{{ end }}{{ end }}",
+    "many-fields": '{{ $d := dict }}{{ $_ := set $d "a" $d }}{{ range until 30000 }}{{ $x := $d'
+    + ".a" * 18000
+    + " }}{{ end }}",
+    "many-variables": "{{ range until 30000 }}{{ if 1 }}{{ else }}"
+    + "".join(f"{{{{$v{n}:=1}}}}" for n in range(3600))
+    + "{{ end }}{{ end }}",
+    "many-variables-of-a-definition": '{{ define "x" }}{{ if 0 }}'
+    + "".join(f"{{{{$v{n}:=1}}}}" for n in range(3600))
+    + '{{ end }}{{ end }}{{ range until 30000 }}{{ template "x" }}{{ end }}',
+    "letters-that-have-no-single-upper-case": '{{ upper (repeat 4000000 "ŉ") }}',
+    "broken-letters": r'{{ $x := repeat 1000000 "\xff" }}{{ range until 100 }}{{ $y := lower $x }}{{ $y = js $x }}{{ end }}',
+    "pem-of-a-long-type": '{{ $x := repeat 3000000 "x" }}'
+    '{{ filterPEM $x (repeat 20000 "-----BEGIN A-----\\nAAAA\\n-----END A-----\\n") }}',
+    "yaml-of-a-long-key": '{{ $x := dict (repeat 1000000 "<") 1 }}{{ range until 1000 }}{{ $y := toYaml $x }}{{ end }}',
+    "yaml-directives": '{{ fromYaml (printf "%%TAG !%s! x\\n---\\na: b" '
+    '(seq 1 30000 | replace " " "! x\\n%TAG !")) }}',
+    "yaml-written-with-like-keys": '{{ $x := repeat 950 "a" }}{{ $d := dict }}'
+    '{{ range until 1000 }}{{ $_ := set $d (printf "%s%d" $x (mod (mul . 7919) 997)) 1 }}{{ end }}{{ toYaml $d }}',
 }
 """Interpreter bombs by name."""
 

@@ -129,13 +129,14 @@ def test_case_is_changed_as_go_does(name, arguments, expected):
 
 def test_every_character_changes_case_alone():
     """Python's own methods know longer forms, and look at neighbours; Go does neither."""
+    run = new_run()
     for code in (*range(0xD800), *range(0xE000, 0x11000)):
         char = chr(code)
-        assert 1 == len(characters.upper(char)) == len(characters.lower(char)), hex(code)
-        assert "x" + characters.upper_char(char) == characters.upper("x" + char)[
+        assert 1 == len(characters.upper(run, char)) == len(characters.lower(run, char)), hex(code)
+        assert "x" + characters.upper_char(char) == characters.upper(run, "x" + char)[
             :1
-        ].lower() + characters.upper(char)
-        assert characters.lower_char(char) == characters.lower("A" + char)[1:]
+        ].lower() + characters.upper(run, char)
+        assert characters.lower_char(char) == characters.lower(run, "A" + char)[1:]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,9 @@ def test_categories_are_those_of_unicode_15_with_each_python(char, category):
 
 @pytest.mark.parametrize("char", ["\u0264", "\u019b", "\ua7cb", "\U00010d70"])
 def test_characters_that_got_a_case_after_unicode_15_stay_as_they_are(char):
-    assert char == characters.upper(char) == characters.lower(char) == characters.title_char(char)
+    run = new_run()
+
+    assert char == characters.upper(run, char) == characters.lower(run, char) == characters.title_char(char)
 
 
 @pytest.mark.parametrize("name", ["snakecase", "kebabcase", "camelcase", "title", "swapcase"])

@@ -196,9 +196,9 @@ def test_map_of_strings_is_read_as_go_reads_it(text, as_json):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"a: [1]", "cannot unmarshal array into Go value of type string (key a)"),
-        (b"a: {b: 1}", "cannot unmarshal object into Go value of type string (key a)"),
-        (b"'a b': []", "cannot unmarshal array into Go value of type string"),
+        (b"a: [1]", "cannot unmarshal array into Go value of type string (key number 1)"),
+        (b"a: {b: 1}", "cannot unmarshal object into Go value of type string (key number 1)"),
+        (b"a: b\nc: []", "cannot unmarshal array into Go value of type string (key number 2)"),
         (b"- a", "cannot unmarshal array into Go value of type map[string]string"),
         (b"a", "cannot unmarshal string into Go value of type map[string]string"),
         (b"1", "cannot unmarshal number into Go value of type map[string]string"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 
 import pytest
 
-from keyferry.aio import ThreadDoor
+from keyferry.aio import ThreadDoor, keep_turns_short
 
 AHEAD_S = 30.0
 
@@ -146,3 +147,14 @@ async def test_closed_door_refuses(door):
 
     with pytest.raises(RuntimeError):
         await door.run(print)
+
+
+def test_threads_that_compute_keep_the_interpreter_for_short_turns_only():
+    """Python's own 5 ms, a few dozen times in each sync, would be what others wait for."""
+    usual = sys.getswitchinterval()
+    try:
+        keep_turns_short()
+
+        assert sys.getswitchinterval() <= 0.001
+    finally:
+        sys.setswitchinterval(usual)

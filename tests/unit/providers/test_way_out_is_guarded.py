@@ -15,7 +15,7 @@ from keyferry.core.addresses import AddressPolicy
 from keyferry.errors import ForbiddenError, Malformed, ProviderError, SpecError, TimedOut, Unavailable
 from keyferry.metrics import provider_calls
 from keyferry.providers import outgoing
-from keyferry.providers.outgoing import MAX_BODY_BYTES, Address, Ask, Outgoing, decoded
+from keyferry.providers.outgoing import CONNECTIONS_PER_HOST, MAX_BODY_BYTES, Address, Ask, Outgoing, decoded
 from keyferry.testing.issuer import Issuer
 from keyferry.testing.leaks import LeakDetector, canary
 
@@ -223,6 +223,27 @@ async def test_server_that_is_silent_is_told(way_out, server, play, monkeypatch)
 
     with pytest.raises(TimedOut):
         await out.ask(ask(out, server.url))
+
+
+async def test_servers_that_are_silent_hold_up_nobody_elses(way_out, server, play):
+    """A tenant may have several: as many calls as its stores make at once wait for each of them."""
+    server.otherwise = play.says(200, {})
+    out, silent = way_out("127.0.0.1"), [socket.create_server(("127.0.0.1", 0)) for _ in range(5)]
+    waiting = []
+    for one in silent:
+        question = ask(out, f"http://127.0.0.1:{one.getsockname()[1]}")
+        waiting += [asyncio.ensure_future(out.ask(question)) for _ in range(CONNECTIONS_PER_HOST)]
+    try:
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            assert (await out.ask(ask(out, server.url))).status == 200
+        assert not any(one.done() for one in waiting)
+    finally:
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for listener in silent:
+            listener.close()
 
 
 async def test_name_that_there_is_not_is_told(way_out):

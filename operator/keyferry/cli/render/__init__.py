@@ -101,9 +101,11 @@ def render(  # noqa: PLR0913 -- one for each option
         click.echo(show(outcomes, values=not hide_values), nl=False)
         return _tell(outcomes)
 
+    files = [*paths, *value_files]
+    before = _state(files)  # what changes while it is rendered is rendered again
     code = once()
     if watch:
-        _watch([*paths, *value_files], once)
+        _watch(files, before, once)
     raise SystemExit(code)
 
 
@@ -129,10 +131,9 @@ def _tell(outcomes: Sequence[Outcome]) -> int:
     return FAILED if failed else DONE
 
 
-def _watch(paths: Sequence[str], once: Callable[[], int]) -> None:
+def _watch(paths: Sequence[str], before: dict[Path, tuple[int, int, int]], once: Callable[[], int]) -> None:
     """Render again after each change, until interrupted."""
     click.echo("watching; Ctrl-C ends it", err=True)
-    before = _state(paths)
     try:
         while True:
             time.sleep(LOOK_EVERY_S)
@@ -145,16 +146,16 @@ def _watch(paths: Sequence[str], once: Callable[[], int]) -> None:
         raise SystemExit(DONE) from None
 
 
-def _state(paths: Sequence[str]) -> dict[Path, tuple[int, int]]:
-    """By which a change of any file is seen."""
-    state: dict[Path, tuple[int, int]] = {}
+def _state(paths: Sequence[str]) -> dict[Path, tuple[int, int, int]]:
+    """By which a change of any file is seen, also where another file takes its place."""
+    state: dict[Path, tuple[int, int, int]] = {}
     for path in paths:
         if path == STDIN:
             continue
         try:
             for file in files_of([path]):
                 about = file.stat()
-                state[file] = (about.st_mtime_ns, about.st_size)
+                state[file] = (about.st_ino, about.st_mtime_ns, about.st_size)
         except (UnreadableError, OSError):
             continue  # it is being written anew, and will be seen then
     return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,10 @@ from keyferry.api import names
 ENDINGS: Final = frozenset({".yaml", ".yml", ".json"})
 STDIN: Final = "-"
 DEFAULT_NAMESPACE: Final = "default"
+MAX_NODES: Final = 1_000_000
+"""Of a document when all aliases are written out: few lines of them can stand for more than any memory holds."""
 _GROUP: Final = names.GROUP
+_QUOTED: Final = re.compile(r" ?(['\"]).*\1", re.DOTALL)
 _STORES: Final = frozenset({names.SECRET_STORE, names.CLUSTER_SECRET_STORE})
 
 
@@ -118,15 +122,46 @@ def documents(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
+                _nodes(node, {})
                 yield node.start_mark.line + 1, loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        # The problem alone: the whole text would show what stands there.
-        raise UnreadableError(f"{path}:{line}: it is no YAML: {error.problem}") from None
+        # The problem alone, and of that not what it quotes: it would show what stands there.
+        problem = _QUOTED.sub("", str(error.problem))
+        raise UnreadableError(f"{path}:{line}: it is no YAML: {problem}") from None
+    except _TooMuchError as error:
+        raise UnreadableError(f"{path}: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise UnreadableError(f"{path}: it is no YAML") from None
     finally:
         loader.dispose()
+
+
+class _TooMuchError(Exception):
+    """What a document's aliases stand for cannot be written out."""
+
+
+def _nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes a document has with its aliases written out.
+
+    Raises:
+        _TooMuchError: too many, or without end.
+    """
+    found = known.get(id(node))
+    if found == 0:
+        raise _TooMuchError("an alias stands within what it stands for")
+    if found is not None:
+        return found
+    known[id(node)] = 0
+    count = 1
+    if isinstance(node, yaml.MappingNode):
+        count += sum(_nodes(one, known) for pair in node.value for one in pair)
+    elif isinstance(node, yaml.SequenceNode):
+        count += sum(_nodes(one, known) for one in node.value)
+    if count > MAX_NODES:
+        raise _TooMuchError(f"it has more than {MAX_NODES} values when its aliases are written out")
+    known[id(node)] = count
+    return count
 
 
 def _objects(document: Any) -> Iterator[dict[str, Any]]:
@@ -147,18 +182,27 @@ def _take(found: Manifests, where: str, one: dict[str, Any]) -> None:
     if group == _GROUP and kind == names.EXTERNAL_SECRET:
         found.wanted.append(Manifest(where, one))
     elif group == _GROUP and kind == names.CLUSTER_EXTERNAL_SECRET:
-        found.wanted.append(Manifest(where, _spread(one)))
+        found.wanted.append(Manifest(where, _spread(where, one)))
     elif group == _GROUP and kind in _STORES:
         namespace = "" if kind == names.CLUSTER_SECRET_STORE else key[1]
+        _mapping(where, _mapping(where, one, "spec"), "provider")
         found.stores[key[0], namespace, key[2]] = one
     elif one.get("apiVersion") == "v1" and kind in ("ConfigMap", "Secret"):
         found.texts[key] = _data_of(where, one)
 
 
-def _spread(one: dict[str, Any]) -> dict[str, Any]:
+def _mapping(where: str, one: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    """A field that holds a mapping, or nothing."""
+    found = one.get(field) or {}
+    if not isinstance(found, dict):
+        raise UnreadableError(f"{where}: {field} is no mapping")
+    return found
+
+
+def _spread(where: str, one: dict[str, Any]) -> dict[str, Any]:
     """The ExternalSecret that a ClusterExternalSecret makes in a namespace."""
-    spec = one.get("spec") or {}
-    metadata = dict(spec.get("externalSecretMetadata") or {})
+    spec = _mapping(where, one, "spec")
+    metadata = dict(_mapping(where, spec, "externalSecretMetadata"))
     metadata["name"] = spec.get("externalSecretName") or one["metadata"]["name"]
     return {"kind": one["kind"], "metadata": metadata, "spec": spec.get("externalSecretSpec") or {}}
 
@@ -167,11 +211,12 @@ def _data_of(where: str, one: dict[str, Any]) -> dict[str, bytes]:
     import base64
     import binascii
 
-    plain = {**(one.get("data") or {}), **(one.get("stringData") or {})}
+    texts = _mapping(where, one, "stringData")
+    plain = {**_mapping(where, one, "data"), **texts}
     found = {str(key): str(value).encode() for key, value in plain.items()}
-    encoded = (one.get("data") if one["kind"] == "Secret" else one.get("binaryData")) or {}
+    encoded = _mapping(where, one, "data" if one["kind"] == "Secret" else "binaryData")
     for key, value in encoded.items():
-        if key in (one.get("stringData") or {}):
+        if key in texts:
             continue
         try:
             found[str(key)] = base64.b64decode(str(value), validate=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from keyferry.core.manifest import check_manifest, manifest_of
 from keyferry.core.sources import Answered, assemble, check_policies, optional_keys, questions
 from keyferry.core.template import Rendered, Renderer, Texts, render_target
 from keyferry.core.template_spec import Source, check_template, sources_of
+from keyferry.core.windows import parse_windows
+from keyferry.duration import parse_go_duration
 from keyferry.errors import KeyferryError, RenderError, SpecError
 from keyferry.gotemplate import Cache, Limits, Run
 from keyferry.ports import ReadingRules
@@ -84,6 +86,8 @@ def _rendered(manifest: Manifest, found: Manifests, values: Values, settings: Se
         spec.target.template,
         settings.left or "{{",
     )
+    parse_go_duration(spec.refresh_interval or "1h")
+    parse_windows(spec.sync_windows)
     check_policies(spec)
     check_template(spec.target)
     check_manifest(spec.target, allowed=True)
@@ -94,16 +98,31 @@ def _rendered(manifest: Manifest, found: Manifests, values: Values, settings: Se
         spec.target.deletion_policy,
         renderer,
     )
-    notes = (*assembled.missing, *assembled.collisions)
+    absent = [f"{question.where}: the values have none, and it is left out" for question in assembled.absent]
+    notes = (*assembled.missing, *absent, *assembled.collisions)
+    if nothing := _why_nothing(target, is_empty=not assembled.data):
+        return Outcome(manifest, notes=(*notes, nothing))
+    if target.creation_policy == "Merge":
+        notes = (*notes, "creationPolicy Merge: this is merged into one that has to exist")
+        target = replace(target, creation_policy="CreateOrMerge")
     labels = _texts(metadata.get("labels"))
     made = Rendered(assembled.data, labels, annotations)
     if target.template is not None:
         sources = _sources(manifest.namespace, target, found)
         made = render_target(target.template, target.manifest, assembled.data, sources, renderer)
-    if spec.target.creation_policy == "None":
-        return Outcome(manifest, notes=(*notes, "creationPolicy None: nothing is written"))
     owner = Owner(manifest.namespace, metadata["name"], "", made.labels, made.annotations)
     return Outcome(manifest, plan_write(owner, target, None, made.data, fields=made.fields), notes=notes)
+
+
+def _why_nothing(target: Target, *, is_empty: bool) -> str:
+    """Why nothing is written, whatever the templates are; empty where something is."""
+    if target.creation_policy == "None":
+        return "creationPolicy None: nothing is written"
+    if is_empty and target.deletion_policy == "Delete":
+        return f"there are no values, and deletionPolicy Delete: the {target.kind} is deleted"
+    if is_empty and target.deletion_policy == "Retain":
+        return f"there are no values, and deletionPolicy Retain: the {target.kind} stays as it is"
+    return ""
 
 
 def _spec(spec: Any) -> ExternalSecretSpec:
@@ -116,6 +135,8 @@ def _spec(spec: Any) -> ExternalSecretSpec:
 
 
 def _texts(values: Any) -> dict[str, str]:
+    if values and not isinstance(values, dict):
+        raise SpecError("metadata: labels or annotations are no mapping")
     return {str(key): str(value) for key, value in (values or {}).items()}
 
 
@@ -148,6 +169,7 @@ def _answers(
                 values.answer(question),
                 literal_first=rules.literal_property_first,
                 missing_is_absent=rules.missing_property_is_absent,
+                final=rules.asks_with_all,
             )
         )
     return answers

@@ -324,7 +324,7 @@ def urlquery(run: Run, *values: Value) -> bytes:
         parts.append(piece.replace(b" ", b"+"))
         size += len(piece)
         run.spend(1 + count)
-        if size > run.limits.value_bytes:
+        if size > min(run.memory, run.limits.value_bytes):
             run.charge(size)
     return b"".join(parts)
 

@@ -42,13 +42,13 @@ _CHARS_PER_STEP: Final = 8
 @group.add("upper", "func(string) string")
 def upper(run: Run, text: bytes) -> bytes:
     """The text in upper case: `upper "hello"` is `HELLO`."""
-    return text.upper() if text.isascii() else from_runes(characters.upper(decoded(run, text)))
+    return text.upper() if text.isascii() else from_runes(characters.upper(run, decoded(run, text)))
 
 
 @group.add("lower", "func(string) string")
 def lower(run: Run, text: bytes) -> bytes:
     """The text in lower case: `lower "HELLO"` is `hello`."""
-    return text.lower() if text.isascii() else from_runes(characters.lower(decoded(run, text)))
+    return text.lower() if text.isascii() else from_runes(characters.lower(run, decoded(run, text)))
 
 
 @group.add("title", "func(string) string")

@@ -7,6 +7,7 @@ with the operator's image, so the differences are evened out here. Go maps each 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from bisect import bisect_right
@@ -47,6 +48,8 @@ _FIRSTS: Final = [first for first, _, _ in _UNICODE_15]
 _PYTHON_IS_NEWER: Final = tuple(map(int, unicodedata.unidata_version.split("."))) > (15, 0, 0)
 _UNASSIGNED: Final = "Cn"
 _WIDEST: Final = 4
+_BROKEN_PER_STEP: Final = 4
+"""Bytes of a text that is no UTF-8, which takes longer to read."""
 
 
 def category(char: str) -> str:
@@ -113,26 +116,32 @@ _ONE_LOWER: Final = re.compile(f"([\u0130\u03a3{_NEWER}])")
 """Characters whose lower case is several, or depends on their neighbours, in Python."""
 
 
-def upper(text: str) -> str:
+def upper(run: Run, text: str) -> str:
     """Go's strings.ToUpper."""
     if _MANY_UPPER.search(text) is None:
         return text.upper()
+    run.spend(len(text) - len(_MANY_UPPER.sub("", text)))
     parts = _MANY_UPPER.split(text)
     return "".join(upper_char(part) if at % 2 else part.upper() for at, part in enumerate(parts))
 
 
-def lower(text: str) -> str:
+def lower(run: Run, text: str) -> str:
     """Go's strings.ToLower."""
     if _ONE_LOWER.search(text) is None:
         return text.lower()
+    run.spend(len(text) - len(_ONE_LOWER.sub("", text)))
     parts = _ONE_LOWER.split(text)
     return "".join(lower_char(part) if at % 2 else part.lower() for at, part in enumerate(parts))
 
 
 def decoded(run: Run, text: bytes) -> str:
     """The text's characters as `runes` gives them, charged: Python needs up to four bytes for each."""
-    if not text.isascii():
-        run.charge(_WIDEST * len(text))
+    if text.isascii():
+        return text.decode("ascii")
+    run.charge(_WIDEST * len(text))
+    with contextlib.suppress(UnicodeDecodeError):
+        return text.decode()
+    run.spend(len(text) // _BROKEN_PER_STEP)
     return runes(text)
 
 

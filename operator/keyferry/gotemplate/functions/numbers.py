@@ -21,7 +21,7 @@ from keyferry.gotemplate.values import Int64, Ints, Value, wrap_int64
 group = FunctionGroup("Numbers")
 
 _DIVISION_DIGITS: Final = 16
-_BITS_PER_STEP: Final = 2048
+_BITS_PER_STEP: Final = 512
 _MAX_SEQUENCE: Final = 2
 _DIGITS_AND_SPACE: Final = 21
 

@@ -20,6 +20,7 @@ _PLAIN_URI: Final = re.compile(
     rb"([A-Za-z][A-Za-z0-9+.\-]*:)([A-Za-z0-9\-._~!$&'()*+,;=:/?]*)(#[A-Za-z0-9\-._~$&+,;=:@/?!()*]+)?#?"
 )
 """URIs that are the same when they are taken apart and put together again, but for the scheme."""
+_WIDEST: Final = 4
 
 
 def _without_junk(text: bytes) -> bytes:
@@ -28,6 +29,9 @@ def _without_junk(text: bytes) -> bytes:
 
 
 def _equal_fold(one: bytes, other: bytes) -> bool:
+    # A text is looked at once for each block: one that cannot be a block's type must not cost its length.
+    if not len(one) <= _WIDEST * len(other) <= _WIDEST**2 * len(one):
+        return False
     if one.isascii() and other.isascii():
         return one.lower() == other.lower()
     pairs = list(zip(left := runes(one), right := runes(other), strict=False))

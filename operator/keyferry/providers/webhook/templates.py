@@ -9,7 +9,7 @@ from typing import Final
 
 from keyferry.api.providers.webhook import WebhookRequest
 from keyferry.clock import Clock
-from keyferry.core.template_error import Place, told
+from keyferry.core.template_error import OverBudgetError, Place, told
 from keyferry.errors import BACKOFF, KeyferryError, RenderError, SpecError
 from keyferry.gotemplate import (
     ExecError,
@@ -27,9 +27,12 @@ LIMITS: Final = Limits(
     memory_bytes=8 << 20,
     value_bytes=2 << 20,
     seconds=1.0,
+    tokens=5_000,
     crypto_units=0,
 )
 """Less than for a Secret: requests are made on the event loop, once for each question."""
+MOST_ACTIONS: Final = 2_000
+"""Of a template: comments are no tokens, and to read a megabyte of them takes a tenth of a second each time."""
 
 Data = Mapping[bytes, StringMap]
 """What the templates of a request can use: remoteRef, and the Secrets by their names in the manifest."""
@@ -84,6 +87,8 @@ def check_templates(templates: Mapping[str, str]) -> None:
         SpecError: one is none; the message has field, line and cause.
     """
     for field, text in templates.items():
+        if text.count("{{") > MOST_ACTIONS:
+            raise SpecError(f"{field}: the template has more than {MOST_ACTIONS} actions")
         try:
             parse_cached(field, text, missing_key_error=False, limits=LIMITS)
         except TemplateError as error:
@@ -127,5 +132,7 @@ def _told(field: str, error: TemplateError, data: Data) -> KeyferryError:
         )
     else:
         failure = told(Place(field), error, names)
+    if isinstance(failure, OverBudgetError):
+        failure.hint = "Do less in the template: a request may take less than a Secret"
     failure.retry = BACKOFF  # a generator's Secret may change without anybody telling
     return failure
