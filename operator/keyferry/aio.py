@@ -6,11 +6,13 @@ No bare `create_task` anywhere else: a task whose failure nobody reads is a sile
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import Counter, OrderedDict, deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -20,6 +22,10 @@ log = logging.getLogger(__name__)
 
 TURN_S: Final = 0.0005
 """So long a thread that computes keeps the interpreter while others wait for it."""
+
+
+LONGEST_WAIT_S: Final = 30.0
+"""So long a call waits for its turn, then it comes back later: twice as long is within a reconcile's deadline."""
 
 
 def keep_turns_short() -> None:
@@ -58,6 +64,90 @@ class ThreadDoor:
     def close(self) -> None:
         """Let go of the threads without waiting for calls under way; calls in line are cancelled."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class FairDoor:
+    """Threads that are handed out to namespaces in turn.
+
+    Args:
+        name: prefix of the threads' names.
+        slots: how many there are; a namespace has all but one of them at most.
+    """
+
+    def __init__(self, name: str, slots: int) -> None:
+        self._door = ThreadDoor(name, slots)
+        self._free = slots
+        self._most = max(1, slots - 1)
+        self._busy: Counter[str] = Counter()
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    async def run(self, namespace: str, work: Callable[[], T]) -> T:
+        """The result of the work, done in a thread when the namespace's turn has come.
+
+        Raises:
+            TimeoutError: its turn has not come for long.
+            Exception: whatever the work raises.
+        """
+        await self._enter(namespace)
+        loop = asyncio.get_running_loop()
+
+        def left() -> None:
+            self._free += 1
+            self._busy[namespace] -= 1
+            self._busy += Counter()  # those who have none are not counted
+            self._hand_out()
+
+        def in_thread() -> T:
+            try:
+                return work()
+            finally:
+                # In the thread: who waits for it may be gone, and the thread is busy all the same.
+                with contextlib.suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(left)
+
+        # Shielded: where the caller is cancelled before the thread begins, it begins all the same, and ends.
+        return await asyncio.shield(self._door.run(in_thread))
+
+    async def _enter(self, namespace: str) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(namespace, deque()).append(turn)
+        self._hand_out()
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_S):
+                await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._free += 1
+                self._busy[namespace] -= 1
+            turn.cancel()
+            self._hand_out()
+            raise
+
+    def _hand_out(self) -> None:
+        """Give the free threads to those who wait, a namespace after the other."""
+        for namespace in self._in_turn():
+            turn = self._waiting[namespace].popleft()
+            if not self._waiting[namespace]:
+                del self._waiting[namespace]
+            if turn.done():
+                continue  # it has given up
+            self._free -= 1
+            self._busy[namespace] += 1
+            turn.set_result(None)
+
+    def _in_turn(self) -> Iterator[str]:
+        """Namespaces whose turn it is, while there are threads; each goes behind the others then."""
+        while self._free:
+            may = (one for one in self._waiting if self._busy[one] < self._most)
+            namespace = next(may, None)
+            if namespace is None:
+                return
+            self._waiting.move_to_end(namespace)
+            yield namespace
+
+    def close(self) -> None:
+        """Let go of the threads without waiting for them."""
+        self._door.close()
 
 
 def _run(call: Callable[[], T]) -> T:

@@ -332,11 +332,17 @@ def _planned_update(
 
 
 def _check_token(owner: Owner, existing: ExistingSecret, annotations: Mapping[str, str]) -> None:
-    """Check that an account's token stays that account's.
+    """Check that an account's token stays that account's, and that nobody lets nodes join the cluster.
 
     Raises:
-        SpecError: the cluster would put another account's token into it, or delete it.
+        SpecError: it is a token for nodes, or the cluster would put another account's token into it.
     """
+    if existing.type == names.BOOTSTRAP_TOKEN_TYPE:
+        raise SpecError(
+            f'Secret "{owner.namespace}/{existing.metadata.get("name", "")}" has the type '
+            f'"{names.BOOTSTRAP_TOKEN_TYPE}": it lets nodes join the cluster, and is not written',
+            hint="Use another spec.target.name",
+        )
     if existing.type != names.SERVICE_ACCOUNT_TOKEN_TYPE:
         return
     for name in (names.SERVICE_ACCOUNT_NAME_ANNOTATION, names.SERVICE_ACCOUNT_UID_ANNOTATION):

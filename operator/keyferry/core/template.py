@@ -81,8 +81,9 @@ class Renderer:
             template = cache.parse(name, text, left=self._left, right=self._right, limits=limits)
             return template.render(data, self.run)
         except TemplateError as error:
-            # Not chained: the other's frames hold values.
-            raise self._told(place, error, data) from None
+            failure = self._told(place, error, data)
+        # Out here it is not chained: the other's frames hold values.
+        raise failure
 
     def new_key(self, place: Place, text: str, key: str) -> str:
         """What a template makes of a key: a rewrite's transform. A field that is missing is no value there.

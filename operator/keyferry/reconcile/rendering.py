@@ -7,18 +7,16 @@ both, and they are handed out to the namespaces in turn: whoever has many waits 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import threading
 import time
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeVar
 
-from keyferry.aio import ThreadDoor
+from keyferry.aio import FairDoor
 from keyferry.core.template import Renderer
 from keyferry.errors import KeyferryError, after
 from keyferry.gotemplate import Limits, Run, SlowFunction
@@ -35,8 +33,6 @@ INLINE_CHARS: Final = 16 * 1024
 """Longer templates take too long to read there."""
 SLOTS: Final = 2
 """Threads of each pool; a namespace has all but one of them at most."""
-LONGEST_WAIT_S: Final = 30.0
-"""So long an object waits for a thread, then it comes back later: twice as long is within its deadline."""
 _COME_BACK_S: Final = 15.0
 THREAD_CACHE_BYTES: Final = 8 * 1024 * 1024
 """Parsed templates that a thread keeps."""
@@ -49,90 +45,6 @@ class RenderSettings:
     left: str = LEFT
     right: str = RIGHT
     limits: Limits = field(default_factory=Limits)
-
-
-class FairDoor:
-    """Threads that are handed out to namespaces in turn.
-
-    Args:
-        name: prefix of the threads' names.
-        slots: how many there are; a namespace has all but one of them at most.
-    """
-
-    def __init__(self, name: str, slots: int = SLOTS) -> None:
-        self._door = ThreadDoor(name, slots)
-        self._free = slots
-        self._most = max(1, slots - 1)
-        self._busy: Counter[str] = Counter()
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-
-    async def run(self, namespace: str, work: Callable[[], T]) -> T:
-        """The result of the work, done in a thread when the namespace's turn has come.
-
-        Raises:
-            TimeoutError: its turn has not come for long.
-            Exception: whatever the work raises.
-        """
-        await self._enter(namespace)
-        loop = asyncio.get_running_loop()
-
-        def left() -> None:
-            self._free += 1
-            self._busy[namespace] -= 1
-            self._busy += Counter()  # those who have none are not counted
-            self._hand_out()
-
-        def in_thread() -> T:
-            try:
-                return work()
-            finally:
-                # In the thread: who waits for it may be gone, and the thread is busy all the same.
-                with contextlib.suppress(RuntimeError):  # the loop has ended
-                    loop.call_soon_threadsafe(left)
-
-        # Shielded: where the caller is cancelled before the thread begins, it begins all the same, and ends.
-        return await asyncio.shield(self._door.run(in_thread))
-
-    async def _enter(self, namespace: str) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(namespace, deque()).append(turn)
-        self._hand_out()
-        try:
-            async with asyncio.timeout(LONGEST_WAIT_S):
-                await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled():
-                self._free += 1
-                self._busy[namespace] -= 1
-            turn.cancel()
-            self._hand_out()
-            raise
-
-    def _hand_out(self) -> None:
-        """Give the free threads to those who wait, a namespace after the other."""
-        for namespace in self._in_turn():
-            turn = self._waiting[namespace].popleft()
-            if not self._waiting[namespace]:
-                del self._waiting[namespace]
-            if turn.done():
-                continue  # it has given up
-            self._free -= 1
-            self._busy[namespace] += 1
-            turn.set_result(None)
-
-    def _in_turn(self) -> Iterator[str]:
-        """Namespaces whose turn it is, while there are threads; each goes behind the others then."""
-        while self._free:
-            may = (one for one in self._waiting if self._busy[one] < self._most)
-            namespace = next(may, None)
-            if namespace is None:
-                return
-            self._waiting.move_to_end(namespace)
-            yield namespace
-
-    def close(self) -> None:
-        """Let go of the threads without waiting for them."""
-        self._door.close()
 
 
 class Waiting(Deferred):
@@ -169,8 +81,8 @@ class Rendering:
         self.settings = settings if settings is not None else RenderSettings()
         self._cache = Cache()
         self._of_thread = threading.local()
-        self._long = FairDoor("render")
-        self._slow = FairDoor("render slowly")
+        self._long = FairDoor("render", SLOTS)
+        self._slow = FairDoor("render slowly", SLOTS)
         limits = self.settings.limits
         self._small = replace(
             limits,

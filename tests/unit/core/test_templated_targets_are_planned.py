@@ -279,6 +279,14 @@ def test_token_of_an_account_never_becomes_another_accounts(secret, policy, chan
     assert plan_write(MADE, target(policy=policy), existing, DATA).action is Action.UPDATE
 
 
+@pytest.mark.parametrize("policy", ["Owner", "Merge", "Orphan", "CreateOrMerge"])
+def test_token_that_lets_nodes_join_is_not_written(secret, policy):
+    existing = dataclasses.replace(secret({}), type=names.BOOTSTRAP_TOKEN_TYPE)
+
+    with pytest.raises(SpecError, match="lets nodes join the cluster"):
+        plan_write(MADE, target(policy=policy), existing, DATA)
+
+
 def test_label_of_ours_that_a_template_makes_is_not_looked_for(secret):
     """Or a target that is merged into, which has none, would be read and planned at every look."""
     wanted = target(policy="Merge", metadata={"labels": {names.LABEL_CREATED_BY: "{{ .v }}"}})

@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from keyferry.aio import LONGEST_WAIT_S, FairDoor
 from keyferry.core.template_error import OverBudgetError, Place, TemplateFailedError
 from keyferry.errors import RetryKind
 from keyferry.gotemplate import Limits, StringMap
 from keyferry.planner.health import Deferred
 from keyferry.reconcile.rendering import (
     INLINE_CHARS,
-    LONGEST_WAIT_S,
     Asked,
-    FairDoor,
     Rendering,
     RenderSettings,
     Waiting,

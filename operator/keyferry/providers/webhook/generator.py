@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from keyferry.aio import ThreadDoor
+from keyferry.aio import FairDoor
 from keyferry.api.generators.webhook import WebhookSpec
 from keyferry.api.model import Model
 from keyferry.clock import Clock
@@ -16,7 +16,7 @@ from keyferry.ports import ClusterAccess, Generated, GeneratorView
 from keyferry.providers.outgoing import Outgoing
 from keyferry.providers.webhook.material import Origin, Wanted, gather
 from keyferry.providers.webhook.request import Caller, check_request
-from keyferry.providers.webhook.result import is_heavy, members_of
+from keyferry.providers.webhook.result import look_through, members_of
 from keyferry.providers.webhook.templates import Chance
 from keyferry.secretdata import SecretBytes
 
@@ -37,7 +37,7 @@ class WebhookGenerator:
     def __init__(self, outgoing: Outgoing, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
         self._outgoing = outgoing
         self._chance = Chance(clock, random_bytes)
-        self._door = ThreadDoor("webhook-generator", 1)
+        self._door = FairDoor("webhook-generator", 2)
 
     def check(self, view: GeneratorView) -> None:
         """See `ports.Generator.check`."""
@@ -66,10 +66,7 @@ class WebhookGenerator:
         caller = Caller(self._outgoing, material, in_result=False)
         answer = await caller.call(None, self._chance.run(), "", escaped=None)
         field = f"{path}.result.jsonPath"
-        if is_heavy(answer.body, answer.path):
-            members = await self._door.run(members_of, answer.body, answer.path, field)
-        else:
-            members = members_of(answer.body, answer.path, field)
+        members = await look_through(self._door, view.namespace, members_of, answer, field)
         return Generated(select_map(SecretBytes(members)))
 
     async def cleanup(self, view: GeneratorView, state: bytes, cluster: ClusterAccess) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
-from keyferry.aio import ThreadDoor
+from keyferry.aio import FairDoor
 from keyferry.api.providers.webhook import WebhookProvider as WebhookBlock
 from keyferry.clock import Clock
 from keyferry.core.stores import effective_namespace, is_referent
@@ -40,7 +40,7 @@ from keyferry.providers.webhook.request import (
     query_escaped,
     written_address,
 )
-from keyferry.providers.webhook.result import is_heavy, members_of, value_of
+from keyferry.providers.webhook.result import look_through, members_of, value_of
 from keyferry.providers.webhook.templates import Chance
 from keyferry.secretdata import SecretBytes
 
@@ -62,7 +62,7 @@ class WebhookClient:
     batch_size = 1
     max_concurrency = MOST_AT_ONCE
 
-    def __init__(self, outgoing: Outgoing, material: Material, chance: Chance, door: ThreadDoor) -> None:
+    def __init__(self, outgoing: Outgoing, material: Material, chance: Chance, door: FairDoor) -> None:
         self._outgoing = outgoing
         self._material = material
         self._chance = chance
@@ -93,10 +93,7 @@ class WebhookClient:
             )
             take = members_of if read.members else value_of
             field = f"{self._material.path}.result.jsonPath"
-            if is_heavy(answer.body, answer.path):
-                value = await self._door.run(take, answer.body, answer.path, field)
-            else:
-                value = take(answer.body, answer.path, field)
+            value = await look_through(self._door, read.namespace, take, answer, field)
         except (Unavailable, RateLimited):
             raise  # of the server, whatever is asked for
         except ProviderError as error:
@@ -139,7 +136,7 @@ class WebhookProvider:
     def __init__(self, outgoing: Outgoing, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
         self._outgoing = outgoing
         self._chance = Chance(clock, random_bytes)
-        self._door = ThreadDoor("webhook", 1)
+        self._door = FairDoor("webhook", 2)
 
     def check(self, store: StoreView) -> None:
         """See `ports.Provider.check`."""

@@ -6,17 +6,38 @@ rounded to an integer where it is a value of its own, and keeps its fraction whe
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
+from keyferry.aio import FairDoor
 from keyferry.core.gotext import go_number, go_object, go_string
-from keyferry.errors import KeyferryError, Malformed, PropertyNotFound, RenderError
+from keyferry.errors import KeyferryError, Malformed, PropertyNotFound, RenderError, Unavailable
 from keyferry.providers.webhook import jsonpath
+from keyferry.providers.webhook.request import Answer
 
 LIGHT_BYTES: Final = 32 * 1024
 """A body up to this is looked through at once, if the path is a plain one."""
+Take = Callable[[bytes, str, str], bytes]
+"""`value_of` or `members_of`."""
 _MAX_FIRST: Final = 200
 """Lists within each other, of which the first element is taken."""
+
+
+async def look_through(door: FairDoor, namespace: str, take: Take, answer: Answer, field: str) -> bytes:
+    """What is taken out of an answer: at once, or in a thread when the namespace's turn has come.
+
+    Raises:
+        Unavailable: its turn has not come for long.
+        KeyferryError: as `take`.
+    """
+    if not is_heavy(answer.body, answer.path):
+        return take(answer.body, answer.path, field)
+    try:
+        return await door.run(namespace, functools.partial(take, answer.body, answer.path, field))
+    except TimeoutError:
+        raise Unavailable("other long answers of the namespace are looked through first") from None
 
 
 def value_of(body: bytes, path: str, field: str) -> bytes:
