@@ -282,7 +282,7 @@ class _Making:
     # -- YAML
 
     def _keys_and_values(self, output: bytes, place: Place) -> Mapping[bytes, bytes]:
-        from keyferry.gotemplate.goyaml import load_string_map
+        from keyferry.gotemplate.serial.goyaml import load_string_map
 
         try:
             return load_string_map(self._renderer.run, output)
@@ -295,7 +295,7 @@ class _Making:
             raise self._renderer.over_budget(f"{place.field}: reading the output as YAML: {error}") from None
 
     def _tree(self, output: bytes, place: Place) -> Any:
-        from keyferry.gotemplate.goyaml import load
+        from keyferry.gotemplate.serial.goyaml import load
 
         try:
             return _json(load(self._renderer.run, output), place)

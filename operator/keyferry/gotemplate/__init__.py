@@ -7,10 +7,10 @@ nothing but its data.
     template = parse("greeting", "Hello {{ .name | title }}!")
     template.render(to_go({"name": "world"}), run)
 
-A leaf: it imports nothing of ours, and does no I/O; the time and the randomness are arguments. Inside, from the
-bottom up: `errors`, `values`, `budget`, `quoting`; `lexer`, `nodes`, `numbers`, `parser` (text to nodes);
-`signatures`, `objects`, `fmt`, `functions` (what can be called); `places`, `calls`, `compiler` (nodes to what
-runs); `template`.
+A leaf: it imports nothing of ours; the time and the randomness are arguments, and the one thing that it reads are
+the zone files of the system. Inside, from the bottom up: `errors`, `values`, `budget`, `signatures`, `objects`;
+`text` (fmt, regular expressions, versions), `times`, `serial` (JSON and YAML), `crypto`; `functions` (what can be
+called: a module for each subject); `language` (text to tokens, to nodes, to closures that run); `template`.
 """
 
 from __future__ import annotations

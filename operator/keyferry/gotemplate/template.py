@@ -56,7 +56,7 @@ class Template:
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         # With the first template: a process that has none need not load what reads and runs them.
-        from keyferry.gotemplate.compiler import compile_text
+        from keyferry.gotemplate.language.compiler import compile_text
 
         self.name = name
         if len(text) > MAX_TEXT_BYTES:

@@ -10,11 +10,11 @@ import pytest
 
 from keyferry.gotemplate.budget import Limits, Run
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.fmt import print_value
 from keyferry.gotemplate.functions.builtins import group as builtins
 from keyferry.gotemplate.functions.certificates import Certificate
-from keyferry.gotemplate.goduration import Duration
-from keyferry.gotemplate.goversion import Version, VersionStruct
+from keyferry.gotemplate.text.fmt import print_value
+from keyferry.gotemplate.text.goversion import Version, VersionStruct
+from keyferry.gotemplate.times.goduration import Duration
 from keyferry.gotemplate.values import ByteSlice, Int64, StringMap, Uint8, Uint64
 from keyferry.testing.leaks import canary
 

@@ -14,11 +14,11 @@ import pytest
 from keyferry.gotemplate import ExecError, Limits, Run, parse, to_go
 from keyferry.gotemplate.errors import Exhausted, FunctionError
 from keyferry.gotemplate.functions import dates
-from keyferry.gotemplate.gocalendar import civil, days_of
-from keyferry.gotemplate.gojson import MARSHALERS
-from keyferry.gotemplate.gotime import Month, Time, Weekday, from_unix
-from keyferry.gotemplate.gozone import LOCAL, UTC, Location, fixed_zone, load_location
 from keyferry.gotemplate.objects import METHODS, STRINGERS
+from keyferry.gotemplate.serial.gojson import MARSHALERS
+from keyferry.gotemplate.times.gocalendar import civil, days_of
+from keyferry.gotemplate.times.gotime import Month, Time, Weekday, from_unix
+from keyferry.gotemplate.times.gozone import LOCAL, UTC, Location, fixed_zone, load_location
 from keyferry.gotemplate.values import MAX_INT64, MIN_INT64, Int32, Int64, kind_of, type_of
 from keyferry.testing.leaks import canary
 

@@ -7,8 +7,8 @@ import pytest
 from keyferry.gotemplate.budget import Limits, Run
 from keyferry.gotemplate.errors import Exhausted, FunctionError
 from keyferry.gotemplate.functions.dates import date_modify, duration, duration_round, must_date_modify
-from keyferry.gotemplate.goduration import METHODS, Duration, duration_text, parse_duration
-from keyferry.gotemplate.gotime import ZERO, from_unix
+from keyferry.gotemplate.times.goduration import METHODS, Duration, duration_text, parse_duration
+from keyferry.gotemplate.times.gotime import ZERO, from_unix
 from keyferry.gotemplate.values import MAX_INT64, MIN_INT64, Int64
 from keyferry.testing.leaks import canary
 

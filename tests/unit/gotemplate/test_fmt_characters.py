@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from keyferry.gotemplate.fmt import quote
-from keyferry.gotemplate.fmt_unicode import chunks, count_runes, first_runes, is_printable
+from keyferry.gotemplate.text.fmt import quote
+from keyferry.gotemplate.text.fmt_unicode import chunks, count_runes, first_runes, is_printable
 
 KINDS = ("a", "é", "日", "😀")
 

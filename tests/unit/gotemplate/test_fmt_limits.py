@@ -6,9 +6,9 @@ import pytest
 
 from keyferry.gotemplate.budget import Limits, Run
 from keyferry.gotemplate.errors import Exhausted, FunctionError
-from keyferry.gotemplate.fmt import print_value, sprint, sprintf, sprintln
 from keyferry.gotemplate.functions.builtins import group as builtins
-from keyferry.gotemplate.goversion import Version
+from keyferry.gotemplate.text.fmt import print_value, sprint, sprintf, sprintln
+from keyferry.gotemplate.text.goversion import Version
 from keyferry.gotemplate.values import ByteSlice, Strings
 
 SECONDS = 1.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from keyferry.gotemplate.budget import Limits, Run
-from keyferry.gotemplate.fmt import print_value, sprintf
 from keyferry.gotemplate.functions.certificates import Certificate
-from keyferry.gotemplate.goduration import Duration
-from keyferry.gotemplate.gotime import Month, Weekday
-from keyferry.gotemplate.goversion import Version
+from keyferry.gotemplate.text.fmt import print_value, sprintf
+from keyferry.gotemplate.text.goversion import Version
+from keyferry.gotemplate.times.goduration import Duration
+from keyferry.gotemplate.times.gotime import Month, Weekday
 from keyferry.gotemplate.values import (
     MAX_INT64,
     MIN_INT64,

@@ -8,7 +8,7 @@ import pytest
 
 from keyferry.gotemplate import LimitError, Limits, Run, StringMap, TemplateError, parse
 from keyferry.gotemplate.functions.certificates import Certificate
-from keyferry.gotemplate.gojson import JSONError, NumberOverflow, marshal, unmarshal
+from keyferry.gotemplate.serial.gojson import JSONError, NumberOverflow, marshal, unmarshal
 from keyferry.testing.leaks import canary
 
 DATA = StringMap({b"x": b"1", b"y": b"<b>"})

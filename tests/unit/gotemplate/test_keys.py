@@ -6,10 +6,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
-from keyferry.gotemplate import curves, der, privatekeys
+from keyferry.gotemplate.crypto import curves, der, privatekeys
+from keyferry.gotemplate.crypto.privatekeys import EcKey, RsaKey
 from keyferry.gotemplate.errors import Exhausted, FunctionError, SlowFunction
 from keyferry.gotemplate.functions.keys import from_pem, gen_private_key, to_pem
-from keyferry.gotemplate.privatekeys import EcKey, RsaKey
 
 
 def _rsa(bits: int = 2048) -> RsaKey:

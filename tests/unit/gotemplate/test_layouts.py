@@ -11,10 +11,18 @@ from hypothesis import strategies as st
 
 from keyferry.gotemplate.budget import Limits, Run
 from keyferry.gotemplate.errors import Exhausted, FunctionError
-from keyferry.gotemplate.golayout import RFC3339_NANO, format_time, time_text
-from keyferry.gotemplate.goparsetime import parse_time
-from keyferry.gotemplate.gotime import Time, from_unix
-from keyferry.gotemplate.gozone import LOCAL, UTC, Location, fixed_zone, load_location, parse_rule, parse_tzif
+from keyferry.gotemplate.times.golayout import RFC3339_NANO, format_time, time_text
+from keyferry.gotemplate.times.goparsetime import parse_time
+from keyferry.gotemplate.times.gotime import Time, from_unix
+from keyferry.gotemplate.times.gozone import (
+    LOCAL,
+    UTC,
+    Location,
+    fixed_zone,
+    load_location,
+    parse_rule,
+    parse_tzif,
+)
 from keyferry.gotemplate.values import MAX_INT64, MIN_INT64
 from keyferry.testing.leaks import canary
 

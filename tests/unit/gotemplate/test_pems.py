@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from keyferry.gotemplate import der, pem, x509
+from keyferry.gotemplate.crypto import der, pem, x509
 from keyferry.gotemplate.errors import Exhausted, FunctionError
 from keyferry.gotemplate.functions.pems import cert_sans, filter_cert_chain, filter_pem
 

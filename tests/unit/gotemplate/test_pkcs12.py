@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12 as library
 
-from keyferry.gotemplate import der, pbe
+from keyferry.gotemplate.crypto import der, pbe
 from keyferry.gotemplate.errors import Exhausted, FunctionError, SlowFunction
 from keyferry.gotemplate.functions.pkcs12 import (
     full_pem_to_pkcs12,

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from keyferry.gotemplate import der, pem
+from keyferry.gotemplate.crypto import der, pem
 from keyferry.gotemplate.errors import FunctionError, SlowFunction
 from keyferry.gotemplate.functions.keys import gen_private_key
 from keyferry.gotemplate.functions.rsas import rsa_decrypt

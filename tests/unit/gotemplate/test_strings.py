@@ -7,7 +7,7 @@ import pytest
 from keyferry.gotemplate.budget import Limits, Run
 from keyferry.gotemplate.errors import Exhausted, FunctionError
 from keyferry.gotemplate.functions.strings import group
-from keyferry.gotemplate.goversion import read_version
+from keyferry.gotemplate.text.goversion import read_version
 from keyferry.gotemplate.values import ByteSlice, Strings
 from keyferry.testing.leaks import canary
 

@@ -7,8 +7,8 @@ import pytest
 from keyferry.gotemplate.budget import Limits, Run
 from keyferry.gotemplate.errors import Exhausted, FunctionError
 from keyferry.gotemplate.functions.versions import group
-from keyferry.gotemplate.goversion import Version, VersionStruct
 from keyferry.gotemplate.objects import METHODS, STRINGERS
+from keyferry.gotemplate.text.goversion import Version, VersionStruct
 from keyferry.gotemplate.values import ByteSlice, Uint64, kind_of, type_of
 from keyferry.testing.leaks import canary
 

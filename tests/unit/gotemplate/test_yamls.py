@@ -9,8 +9,8 @@ import yaml
 
 from keyferry.gotemplate import Limits, Run, StringMap, parse
 from keyferry.gotemplate.errors import Exhausted, FunctionError
-from keyferry.gotemplate.gojson import JSONError, marshal, unmarshal
-from keyferry.gotemplate.goyaml import YAMLError, dump, load, load_string_map
+from keyferry.gotemplate.serial.gojson import JSONError, marshal, unmarshal
+from keyferry.gotemplate.serial.goyaml import YAMLError, dump, load, load_string_map
 from keyferry.testing.leaks import canary
 
 READ = [

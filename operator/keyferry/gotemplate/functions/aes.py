@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from keyferry.gotemplate import pem
 from keyferry.gotemplate.budget import Run
+from keyferry.gotemplate.crypto import pem
 from keyferry.gotemplate.errors import FunctionError
 from keyferry.gotemplate.signatures import FunctionGroup
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from keyferry.gotemplate import fmt
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.fmt_unicode import chunks, escaped, is_printable
 from keyferry.gotemplate.objects import STRUCT_FIELDS
 from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.text import fmt
+from keyferry.gotemplate.text.fmt_unicode import chunks, escaped, is_printable
 from keyferry.gotemplate.values import (
     INT_KINDS,
     NILS,

@@ -6,13 +6,13 @@ import ipaddress
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from keyferry.gotemplate import issuing, pem, x509
 from keyferry.gotemplate.budget import Run
+from keyferry.gotemplate.crypto import issuing, pem, x509
+from keyferry.gotemplate.crypto.issuing import Request
+from keyferry.gotemplate.crypto.privatekeys import PrivateKey
 from keyferry.gotemplate.errors import FunctionError
 from keyferry.gotemplate.functions.keys import from_pem, new_rsa, to_pem
-from keyferry.gotemplate.issuing import Request
 from keyferry.gotemplate.objects import FIELDS
-from keyferry.gotemplate.privatekeys import PrivateKey
 from keyferry.gotemplate.signatures import FunctionGroup
 from keyferry.gotemplate.values import Value, register, type_of
 

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from typing import Final
 
 from keyferry.gotemplate.budget import Run
-from keyferry.gotemplate.fmt_unicode import is_printable
+from keyferry.gotemplate.text.fmt_unicode import is_printable
 from keyferry.gotemplate.values import runes
 
 SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"

@@ -10,7 +10,7 @@ from typing import Final
 
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.functions.strval import strval
-from keyferry.gotemplate.gonumbers import parse_float, parse_int
+from keyferry.gotemplate.serial.gonumbers import parse_float, parse_int
 from keyferry.gotemplate.signatures import FunctionGroup
 from keyferry.gotemplate.values import (
     MAX_INT64,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from keyferry.gotemplate import gotimemethods
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.goduration import (
+from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.times import gotimemethods
+from keyferry.gotemplate.times.goduration import (
     SECOND,
     Duration,
     duration_text,
@@ -16,11 +17,10 @@ from keyferry.gotemplate.goduration import (
     round_duration,
     times_second,
 )
-from keyferry.gotemplate.golayout import format_time
-from keyferry.gotemplate.goparsetime import parse_time
-from keyferry.gotemplate.gotime import ZERO, Time, from_unix
-from keyferry.gotemplate.gozone import LOCAL, UTC, Location, load_location
-from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.times.golayout import format_time
+from keyferry.gotemplate.times.goparsetime import parse_time
+from keyferry.gotemplate.times.gotime import ZERO, Time, from_unix
+from keyferry.gotemplate.times.gozone import LOCAL, UTC, Location, load_location
 from keyferry.gotemplate.values import MAX_INT64, MIN_INT64, Int32, Int64, Value
 
 group: Final = FunctionGroup("Dates")

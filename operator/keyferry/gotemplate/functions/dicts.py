@@ -9,11 +9,11 @@ from typing import Final, NoReturn
 
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
+from keyferry.gotemplate.functions.merging import Refused, merge_maps
 from keyferry.gotemplate.functions.reflection import TOO_DEEP
 from keyferry.gotemplate.functions.strval import strval
-from keyferry.gotemplate.goversion import Version
-from keyferry.gotemplate.merging import Refused, merge_maps
 from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.text.goversion import Version
 from keyferry.gotemplate.values import Value, type_of
 
 group = FunctionGroup("Maps")

@@ -14,8 +14,8 @@ import zlib
 from typing import Final
 
 from keyferry.gotemplate.budget import Run
-from keyferry.gotemplate.fmt_unicode import is_printable
 from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.text.fmt_unicode import is_printable
 
 group = FunctionGroup("Encodings and checksums")
 

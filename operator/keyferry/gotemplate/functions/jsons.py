@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keyferry.gotemplate.budget import Run
-from keyferry.gotemplate.gojson import JSONError, NumberOverflow, marshal, unmarshal
+from keyferry.gotemplate.serial.gojson import JSONError, NumberOverflow, marshal, unmarshal
 from keyferry.gotemplate.signatures import FunctionGroup
 from keyferry.gotemplate.values import Value
 

@@ -8,11 +8,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from keyferry.gotemplate import curves, der, issuing, pem, privatekeys
 from keyferry.gotemplate.budget import Run
-from keyferry.gotemplate.curves import Curve
+from keyferry.gotemplate.crypto import curves, der, issuing, pem, privatekeys
+from keyferry.gotemplate.crypto.curves import Curve
+from keyferry.gotemplate.crypto.privatekeys import EcKey, Ed25519Key, PrivateKey
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.privatekeys import EcKey, Ed25519Key, PrivateKey
 from keyferry.gotemplate.signatures import FunctionGroup
 from keyferry.gotemplate.values import runes, wrap_int64
 

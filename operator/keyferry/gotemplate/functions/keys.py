@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from keyferry.gotemplate import curves, pem, privatekeys
 from keyferry.gotemplate.budget import Run
+from keyferry.gotemplate.crypto import curves, pem, privatekeys
+from keyferry.gotemplate.crypto.privatekeys import DsaKey, EcKey, Ed25519Key, PrivateKey, RsaKey
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.privatekeys import DsaKey, EcKey, Ed25519Key, PrivateKey, RsaKey
 from keyferry.gotemplate.signatures import FunctionGroup
 
 group: Final = FunctionGroup("Keys and certificates")

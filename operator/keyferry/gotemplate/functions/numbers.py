@@ -14,7 +14,7 @@ from typing import Final
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
 from keyferry.gotemplate.functions.convert import to_float64, to_int64
-from keyferry.gotemplate.gonumbers import shortest_digits
+from keyferry.gotemplate.serial.gonumbers import shortest_digits
 from keyferry.gotemplate.signatures import FunctionGroup
 from keyferry.gotemplate.values import Int64, Ints, Value, wrap_int64
 

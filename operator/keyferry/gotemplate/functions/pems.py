@@ -6,8 +6,8 @@ import ipaddress
 import re
 from typing import Final
 
-from keyferry.gotemplate import pem, x509
 from keyferry.gotemplate.budget import Run
+from keyferry.gotemplate.crypto import pem, x509
 from keyferry.gotemplate.errors import FunctionError
 from keyferry.gotemplate.functions.urls import url_join, url_parse
 from keyferry.gotemplate.signatures import FunctionGroup

@@ -6,12 +6,12 @@ import base64
 from contextlib import suppress
 from typing import Final
 
-from keyferry.gotemplate import pem, pfx, privatekeys, x509
 from keyferry.gotemplate.budget import Run
+from keyferry.gotemplate.crypto import pem, pfx, privatekeys, x509
+from keyferry.gotemplate.crypto.privatekeys import PrivateKey
+from keyferry.gotemplate.crypto.x509 import Certificate
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.privatekeys import PrivateKey
 from keyferry.gotemplate.signatures import FunctionGroup
-from keyferry.gotemplate.x509 import Certificate
 
 group: Final = FunctionGroup("PKCS#12")
 

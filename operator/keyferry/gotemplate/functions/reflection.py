@@ -7,9 +7,9 @@ from typing import Final
 
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.goversion import Version
 from keyferry.gotemplate.objects import STRUCT_FIELDS
 from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.text.goversion import Version
 from keyferry.gotemplate.values import Value, kind_of, type_of
 
 group = FunctionGroup("Types")

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from keyferry.gotemplate.budget import Run
-from keyferry.gotemplate.goregexp import (
+from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.text.goregexp import (
     META,
     META_BYTE,
     BadPattern,
@@ -22,7 +23,6 @@ from keyferry.gotemplate.goregexp import (
     split,
     template_parts,
 )
-from keyferry.gotemplate.signatures import FunctionGroup
 from keyferry.gotemplate.values import Strings
 
 group = FunctionGroup("Regular expressions")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyferry.gotemplate import pem, privatekeys
 from keyferry.gotemplate.budget import Run
+from keyferry.gotemplate.crypto import pem, privatekeys
+from keyferry.gotemplate.crypto.privatekeys import RsaKey
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.privatekeys import RsaKey
 from keyferry.gotemplate.signatures import FunctionGroup
 
 group: Final = FunctionGroup("Encryption")

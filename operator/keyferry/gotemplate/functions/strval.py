@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from keyferry.gotemplate.budget import Run
-from keyferry.gotemplate.fmt import sprintf
 from keyferry.gotemplate.objects import STRINGERS
+from keyferry.gotemplate.text.fmt import sprintf
 from keyferry.gotemplate.values import ByteSlice, Strings, Value
 
 

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.goversion import TAIL, Version, compare, compare_prereleases, read_version
 from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.text.goversion import TAIL, Version, compare, compare_prereleases, read_version
 
 group = FunctionGroup("Versions")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from keyferry.gotemplate.budget import Run
-from keyferry.gotemplate.gojson import JSONError
-from keyferry.gotemplate.goyaml import YAMLError, dump, load_map
+from keyferry.gotemplate.serial.gojson import JSONError
+from keyferry.gotemplate.serial.goyaml import YAMLError, dump, load_map
 from keyferry.gotemplate.signatures import FunctionGroup
 from keyferry.gotemplate.values import Value
 

@@ -1,0 +1,1 @@
+"""Keys, certificates and archives: what the functions of cryptography are made of."""

@@ -1,0 +1,1 @@
+"""The language: text to tokens (`lexer`), to nodes (`parser`), to closures that run (`calls`, `compiler`)."""

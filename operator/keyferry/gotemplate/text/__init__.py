@@ -1,0 +1,1 @@
+"""Texts: Go's fmt, its regular expressions, and semantic versions."""
