@@ -162,6 +162,7 @@ def cell(name: str, of: str, target: dict[str, Any]) -> Object:
 
 def told(tenant: Tenant, names: Iterable[str]) -> dict[str, Object]:
     """The objects, once all of them have said what has become of their present spec."""
+    names = list(names)
 
     def are_told() -> dict[str, Object]:
         found = {one["metadata"]["name"]: one for one in tenant.kube.list(tenant.path("ExternalSecret"))}

@@ -152,12 +152,23 @@ async def _read(engine: Engine, key: ObjectKey) -> None:
     Raises:
         KubeError: the API server refuses or cannot be asked.
     """
+    told = _told_of(engine, key)
     try:
         body = await engine.api.read(object_path(key))
     except KubeNotFound:
         forget_cluster_external_secret(engine, key)
-    else:
-        engine.books.note_cluster_external_secret(key, body)
+        return
+    meanwhile = _told_of(engine, key)
+    record = engine.books.note_cluster_external_secret(key, body)
+    if meanwhile not in ("", told):
+        # It may be later than what was read: if it is another one, there is a next time to read.
+        record.version = meanwhile
+
+
+def _told_of(engine: Engine, key: ObjectKey) -> str:
+    """The version that the watch has told of last; empty for none."""
+    record = engine.books.cluster_external_secrets.get(key)
+    return record.version if record is not None else ""
 
 
 def forget_cluster_external_secret(engine: Engine, key: ObjectKey) -> None:

@@ -461,6 +461,26 @@ async def test_edit_while_namespaces_are_written_starts_anew(bench, cluster, ces
     assert (KEY, Lane.USER) in await taken(bench)
 
 
+async def test_edit_that_is_told_while_the_object_is_read_is_not_lost(bench, cluster, ces):
+    """The answer is from before the edit, and comes after the watch has told of it."""
+    ces(externalSecretMetadata={"labels": {"a": "1"}})
+    await look(bench)
+    bench.engine.books.cluster_external_secrets[KEY].version = "told of"
+    answer = cluster.answer
+
+    async def edited_meanwhile(request: web.Request) -> web.StreamResponse:
+        cluster.server.otherwise = answer
+        read = await answer(request)
+        ces(externalSecretMetadata={"labels": {"b": "2"}})
+        return read
+
+    cluster.server.otherwise = edited_meanwhile
+    await look(bench)
+    await look(bench)
+
+    assert cluster.objects[place("a")]["metadata"]["labels"]["b"] == "2"
+
+
 # Whom an event concerns
 
 
