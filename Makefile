@@ -6,11 +6,11 @@ STAMP := $(VENV)/.ready
 # Test processes at once; each has a control plane of its own (about 1 GiB).
 JOBS ?= 2
 
-.PHONY: help demo test check bench bench-templates venv lock generate format unit coverage cluster clean
+.PHONY: help demo test check bench bench-templates bench-neighbours venv lock generate format unit coverage cluster clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 demo: $(STAMP) ## Run the main job on this machine, with a timeline
 	@$(BIN)/keyferry demo $(ARGS)
@@ -48,6 +48,9 @@ bench: $(STAMP) ## Measure against the bare client, in one run
 
 bench-templates: $(STAMP) ## Measure rendering against Go, in one run
 	@$(BIN)/python tests/bench/templates.py $(ARGS)
+
+bench-neighbours: $(STAMP) ## Measure a tenant's sync while others' templates are hostile
+	@$(BIN)/python tests/bench/neighbours.py $(ARGS)
 
 generate: $(STAMP) ## Write the generated files
 	@$(BIN)/python -m keyferry crds --write
