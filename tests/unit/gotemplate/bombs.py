@@ -1,6 +1,6 @@
 """Templates that would take the operator down, each in a process of its own with 150 MiB more than it had.
 
-Run as a program: writes a JSON line for each bomb: how it ended, the processor time it took at best of three,
+Run as a program: writes a JSON line for each bomb: how it ended, the processor time it took at best of six,
 and how much its memory grew.
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 
 MIB: Final = 1 << 20
 ALLOWED_BYTES: Final = 150 * MIB
-TRIES: Final = 3
+TRIES: Final = 6
 
 LAUGHS: Final = "a: &a [lol,lol,lol,lol,lol,lol,lol,lol,lol]\n" + "".join(
     f"{chr(98 + level)}: &{chr(98 + level)} [{','.join(['*' + chr(97 + level)] * 9)}]\n" for level in range(9)
