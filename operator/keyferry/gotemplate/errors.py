@@ -72,10 +72,6 @@ class Failed(FunctionError):
         self.said = said
 
 
-class TypeMismatch(FunctionError):
-    """An argument is of a type that the function cannot take; Go panics or refuses the call."""
-
-
 class SlowFunction(Exception):
     """Costly work is asked for where none is allowed: render again off the event loop.
 

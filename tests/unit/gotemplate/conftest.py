@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from keyferry.gotemplate import LimitError, StringMap, TemplateError, parse
 from keyferry.gotemplate.budget import Limits, Run
 
 NOW_NS = 1_767_225_599_999_999_999
@@ -58,3 +59,45 @@ def ends_soon() -> Callable[..., None]:
         assert min(took) < seconds
 
     return ends_soon
+
+
+DATA = StringMap({b"x": b"1", b"y": b"<b>"})
+
+
+def rendered(text: str) -> bytes:
+    """The output of a template; of an action, where the text is no more."""
+    run = Run(Limits(), now_ns=0, monotonic=time.monotonic, random_bytes=bytes)
+    return parse("t", text if "{{" in text else "{{ " + text + " }}").render(DATA, run)
+
+
+@pytest.fixture(name="rendered")
+def its_output() -> Callable[[str], bytes]:
+    return rendered
+
+
+@pytest.fixture
+def fails_with() -> Callable[[str, str], None]:
+    """Asserts that a template fails with a text that ends so."""
+
+    def fails_with(text: str, detail: str) -> None:
+        with pytest.raises(TemplateError) as caught:
+            rendered(text)
+
+        assert caught.value.detail.endswith(detail)
+
+    return fails_with
+
+
+@pytest.fixture
+def asks_too_much() -> Callable[[str], None]:
+    """Asserts that a template ends soon, because it asks for too much or nests too deeply."""
+
+    def asks_too_much(text: str) -> None:
+        started = time.process_time()
+        with pytest.raises(TemplateError) as caught:
+            rendered(text)
+
+        assert isinstance(caught.value, LimitError) or "nests too deeply" in caught.value.detail
+        assert time.process_time() - started < 3
+
+    return asks_too_much

@@ -6,8 +6,8 @@ import pytest
 
 from keyferry.gotemplate.budget import Limits, Run
 from keyferry.gotemplate.errors import Exhausted, FunctionError
-from keyferry.gotemplate.functions import characters
 from keyferry.gotemplate.functions.casing import group
+from keyferry.gotemplate.text import characters
 
 
 def new_run(**limits):

@@ -6,12 +6,11 @@ import time
 
 import pytest
 
-from keyferry.gotemplate import Limits, Run, StringMap, TemplateError, parse
+from keyferry.gotemplate import Limits, Run
 from keyferry.gotemplate.errors import Failed
 from keyferry.gotemplate.functions.defaults import group
 from keyferry.testing.leaks import canary
 
-DATA = StringMap({b"x": b"1", b"y": b"<b>"})
 RESULTS = [
     ("default `d` ``", b"d"),
     ("default `d` `x`", b"x"),
@@ -44,22 +43,14 @@ ERRORS = [
 ]
 
 
-def rendered(text: str, data: StringMap = DATA) -> bytes:
-    run = Run(Limits(), now_ns=0, monotonic=time.monotonic, random_bytes=bytes)
-    return parse("t", text if "{{" in text else "{{ " + text + " }}").render(data, run)
-
-
 @pytest.mark.parametrize(("text", "output"), RESULTS)
-def test_output_is_that_of_go(text, output):
+def test_output_is_that_of_go(rendered, text, output):
     assert rendered(text) == output
 
 
 @pytest.mark.parametrize(("text", "detail"), ERRORS)
-def test_error_is_that_of_go_without_values(text, detail):
-    with pytest.raises(TemplateError) as caught:
-        rendered(text)
-
-    assert caught.value.detail.endswith(detail)
+def test_error_is_that_of_go_without_values(fails_with, text, detail):
+    fails_with(text, detail)
 
 
 def test_message_of_fail_is_kept_apart_since_it_may_hold_a_secret():

@@ -14,7 +14,7 @@ from keyferry.gotemplate.crypto.pbe import Password
 from keyferry.gotemplate.crypto.privatekeys import PrivateKey
 from keyferry.gotemplate.crypto.x509 import Certificate
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.functions.characters import decoded
+from keyferry.gotemplate.text.characters import decoded
 
 _DATA: Final = der.oid("1.2.840.113549.1.7.1")
 _ENCRYPTED_DATA: Final = der.oid("1.2.840.113549.1.7.6")

@@ -12,8 +12,9 @@ from enum import Enum
 from typing import Final
 
 from keyferry.gotemplate.budget import Run
-from keyferry.gotemplate.functions import characters
-from keyferry.gotemplate.functions.characters import (
+from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.text import characters
+from keyferry.gotemplate.text.characters import (
     SPACES,
     category,
     decoded,
@@ -26,7 +27,6 @@ from keyferry.gotemplate.functions.characters import (
     unescaped,
     upper_char,
 )
-from keyferry.gotemplate.signatures import FunctionGroup
 from keyferry.gotemplate.values import from_runes
 
 group = FunctionGroup("Letter case")

@@ -8,7 +8,7 @@ from typing import Final
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
 from keyferry.gotemplate.signatures import FunctionGroup
-from keyferry.gotemplate.times import gotimemethods
+from keyferry.gotemplate.times import gotimemethods  # noqa: F401 -- makes the methods known
 from keyferry.gotemplate.times.goduration import (
     SECOND,
     Duration,
@@ -24,7 +24,6 @@ from keyferry.gotemplate.times.gozone import LOCAL, UTC, Location, load_location
 from keyferry.gotemplate.values import MAX_INT64, MIN_INT64, Int32, Int64, Value
 
 group: Final = FunctionGroup("Dates")
-method_groups: Final = (gotimemethods.methods,)
 _HTML: Final = b"2006-01-02"
 _DIGITS: Final = re.compile(rb"[0-9]++")
 _MOST_DIGITS: Final = 20

@@ -13,8 +13,8 @@ from typing import Final
 
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.functions.characters import decoded
 from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.text.characters import decoded
 from keyferry.gotemplate.values import from_runes, wrap_int64
 
 group = FunctionGroup("Random values")

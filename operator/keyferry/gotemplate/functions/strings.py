@@ -11,9 +11,9 @@ from typing import Final
 
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.functions.characters import ALL_SPACES, ERRORS, escaped, unescaped
 from keyferry.gotemplate.functions.strval import strslice, strval
 from keyferry.gotemplate.signatures import FunctionGroup
+from keyferry.gotemplate.text.characters import ALL_SPACES, ERRORS, escaped, unescaped
 from keyferry.gotemplate.text.fmt import quote as fmt_quote
 from keyferry.gotemplate.text.fmt import sprintf
 from keyferry.gotemplate.values import MAX_INT64, ByteSlice, StringMap, Strings, Value, wrap_int64

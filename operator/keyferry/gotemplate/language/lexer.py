@@ -85,7 +85,6 @@ class Token(NamedTuple):
 
 _SPACES: Final = b" \t\r\n"
 _LEFT_TRIM: Final = re.compile(rb"-[ \t\r\n]")
-_RIGHT_TRIM: Final = re.compile(rb"[ \t\r\n]-")
 _WORD: Final = re.compile(rb"[A-Za-z0-9_]*")
 _SPACE_RUN: Final = re.compile(rb"[ \t\r\n]+")
 _QUOTED: Final = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*"', re.DOTALL)

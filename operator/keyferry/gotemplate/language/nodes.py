@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from keyferry.gotemplate.language.quoting import quote
-
-NAME_ERRORS: Final = "surrogateescape"
 
 
 def text_of(name: bytes) -> str:

@@ -16,9 +16,9 @@ from typing import Any, Final, NoReturn
 
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import FunctionError
-from keyferry.gotemplate.functions.characters import decoded
 from keyferry.gotemplate.objects import FIELDS
 from keyferry.gotemplate.serial.gonumbers import json_float
+from keyferry.gotemplate.text.characters import decoded
 from keyferry.gotemplate.values import NILS, Value, from_runes, type_of
 
 MARSHALERS: Final[dict[type, Callable[[Any], Value]]] = {}

@@ -1,1 +1,1 @@
-"""Texts: Go's fmt, its regular expressions, and semantic versions."""
+"""Texts: Go's characters, its fmt and regular expressions, and semantic versions."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from keyferry.gotemplate.budget import Run
 from keyferry.gotemplate.errors import Exhausted, FunctionError
-from keyferry.gotemplate.functions.characters import category
+from keyferry.gotemplate.text.characters import category
 from keyferry.gotemplate.values import NilStrings, Strings
 
 _MAX_PATTERN: Final = 4096
