@@ -5,6 +5,7 @@ from __future__ import annotations
 from keyferry.testing.aws import Fault, StrictAws
 from keyferry.testing.awstenant import AWSTenant
 from keyferry.testing.builders import entry, external_secret, store
+from keyferry.testing.eventually import eventually
 from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import canary
 from keyferry.testing.operator import OperatorProcess
@@ -35,3 +36,9 @@ def test_hundreds_of_objects_of_a_hanging_store_hold_nobody_back(
         call for call in clean_aws.control.calls(principal=app.principal) if call.done and call.faults
     ]
     clean_aws.control.remove_fault(fault)
+    # All end with what the store says: none exists there. Before that the world is not calm.
+    events = path_of("v1", "events", namespace=app.namespace)
+    ended = {f"n{number}" for number in range(WAITING)}
+    eventually(
+        lambda: ended <= {event["involvedObject"]["name"] for event in kube.list(events)}, timeout_s=60
+    )
