@@ -78,7 +78,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 lock: $(STAMP) ## Resolve the dependencies anew (hashed, for all platforms)
 	@$(LOCK) --all-extras --group dev --upgrade -o requirements/dev.txt
-	@$(LOCK) --extra aws -c requirements/dev.txt -o requirements/runtime.txt
+	@$(LOCK) --extra aws --extra azure --extra vault -c requirements/dev.txt -o requirements/runtime.txt
 
 clean: ## Remove what was made in this folder
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist

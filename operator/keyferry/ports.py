@@ -83,9 +83,32 @@ class ClusterAccess(Protocol):
         ...
 
     async def request_token(
-        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
+        self,
+        namespace: str,
+        name: str,
+        audiences: Sequence[str],
+        lifetime_s: int,
+        *,
+        api_server: bool = False,
     ) -> BoundToken:
-        """A token of the ServiceAccount for these audiences. Raises as `read_secret`."""
+        """A token of the ServiceAccount for these audiences.
+
+        Args:
+            api_server: the token goes to this cluster's own API server, or to somebody whom the platform trusts
+                with tokens for it. Without audiences it is for the API server then; else such a token is refused.
+
+        Raises:
+            ForbiddenError: the API server would accept the token, and `api_server` does not say so.
+            KubeError: as `read_secret`.
+        """
+        ...
+
+    async def own_account(self) -> ObjectKey:
+        """The ServiceAccount that the operator itself runs as.
+
+        Raises:
+            NotReadyError: it runs as something else, such as a person's kubeconfig.
+        """
         ...
 
 
@@ -324,6 +347,14 @@ class Provider(Protocol):
 
     def referent(self, store: StoreView) -> bool:
         """Whether the identity depends on the namespace of each ExternalSecret (ClusterSecretStore only)."""
+        ...
+
+    def canonical(self, store: StoreView, key: str) -> str:
+        """A remote key as the store itself understands it: in the one form that policies about keys are matched with.
+
+        Raises:
+            SpecError: it leads elsewhere than it looks, for example by `..`.
+        """
         ...
 
     async def identify(self, store: StoreView, namespace: str, cluster: ClusterAccess) -> Identity:

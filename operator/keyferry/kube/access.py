@@ -13,10 +13,10 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from keyferry.errors import ForbiddenError, KubeForbidden, KubeNotFound
+from keyferry.errors import ForbiddenError, KubeForbidden, KubeNotFound, NotReadyError
 from keyferry.kube.client import KubeApi
 from keyferry.kube.watch import read_meta
-from keyferry.ports import BoundToken, SecretObject, ServiceAccountObject
+from keyferry.ports import BoundToken, ObjectKey, SecretObject, ServiceAccountObject
 from keyferry.secretdata import SecretBytes, SecretData
 
 
@@ -99,19 +99,33 @@ class KubeAccess:
         body = await self._api.request("GET", f"/api/v1/namespaces/{name}")
         return read_meta(body).labels or {}
 
+    async def own_account(self) -> ObjectKey:
+        """See `ports.ClusterAccess.own_account`."""
+        _, _, subject = self._api.token_subject().partition("system:serviceaccount:")
+        namespace, _, name = subject.partition(":")
+        if not name:
+            raise NotReadyError(
+                "the operator does not run as a ServiceAccount, so that it has no identity of its own to show",
+                hint="Run it in the cluster, or name a ServiceAccount in the store",
+            )
+        return ObjectKey("ServiceAccount", namespace, name)
+
     async def request_token(
-        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
+        self,
+        namespace: str,
+        name: str,
+        audiences: Sequence[str],
+        lifetime_s: int,
+        *,
+        api_server: bool = False,
     ) -> BoundToken:
         """See `ports.ClusterAccess.request_token`.
 
-        A token that the API server itself would accept is never asked for: it would let a store act as
-        the ServiceAccount.
-
-        Raises:
-            ForbiddenError: an audience is the API server's.
-            KubeError: the API server refuses, or cannot be asked.
+        A token that the API server itself would accept is never asked for unless the caller knows that it
+        goes to nobody else: it would let a store act as the ServiceAccount.
         """
-        await self._check_audiences(audiences)
+        if not api_server:
+            await self._check_audiences(audiences)
         spec = {"audiences": list(audiences), "expirationSeconds": max(lifetime_s, MIN_TOKEN_LIFETIME_S)}
         body = await self._api.request(
             "POST",

@@ -123,14 +123,22 @@ class KubeApi:
 
     def token_audiences(self) -> frozenset[str]:
         """The audiences of the token that we use, as far as it is a JWT: the API server accepts them."""
+        audience = self._token_claims().get("aud") or []
+        return frozenset([audience] if isinstance(audience, str) else audience)
+
+    def token_subject(self) -> str:
+        """Whose token we use, such as `system:serviceaccount:keyferry:keyferry`; empty where that cannot be told."""
+        subject = self._token_claims().get("sub")
+        return subject if isinstance(subject, str) else ""
+
+    def _token_claims(self) -> Mapping[str, Any]:
         token = self._config.tokens.token() if self._config.tokens is not None else ""
         try:
             payload = token.split(".")[1]
             claims = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-            audience = claims.get("aud") or []
-        except (IndexError, ValueError, AttributeError):
-            return frozenset()
-        return frozenset([audience] if isinstance(audience, str) else audience)
+        except (IndexError, ValueError):
+            return {}
+        return claims if isinstance(claims, dict) else {}
 
     async def close(self) -> None:
         """Close all connections, for good."""

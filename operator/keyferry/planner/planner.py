@@ -115,9 +115,20 @@ class _Noting:
         return found
 
     async def request_token(
-        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
+        self,
+        namespace: str,
+        name: str,
+        audiences: Sequence[str],
+        lifetime_s: int,
+        *,
+        api_server: bool = False,
     ) -> BoundToken:
-        return await self._cluster.request_token(namespace, name, audiences, lifetime_s)
+        return await self._cluster.request_token(
+            namespace, name, audiences, lifetime_s, api_server=api_server
+        )
+
+    async def own_account(self) -> ObjectKey:
+        return await self._cluster.own_account()
 
 
 class Planner:

@@ -115,6 +115,10 @@ class FakeProvider:
         """Never: the values are in the store."""
         return False
 
+    def canonical(self, store: StoreView, key: str) -> str:  # noqa: ARG002 - the port's
+        """See `ports.Provider.canonical`."""
+        return key
+
     async def identify(self, store: StoreView, namespace: str, cluster: ClusterAccess) -> Identity:  # noqa: ARG002
         """The store itself is the identity."""
         text = msgspec.json.encode((str(store.key), store.block))

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from keyferry.api import names
-from keyferry.errors import KubeNotFound
-from keyferry.ports import BoundToken, SecretObject, ServiceAccountObject
+from keyferry.errors import ForbiddenError, KubeNotFound, NotReadyError
+from keyferry.ports import BoundToken, ObjectKey, SecretObject, ServiceAccountObject
 from keyferry.secretdata import SecretBytes, SecretData
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ class Cluster:
         """(namespace, name, audiences, lifetime) of the tokens that were asked for."""
         self.issue: Callable[[str, Sequence[str]], str] = lambda subject, audiences: "no token"  # noqa: ARG005
         """Makes a token for (subject, audiences)."""
+        self.own: tuple[str, str] | None = ("keyferry", "keyferry")
+        """Namespace and name of the operator's own ServiceAccount, if it has one."""
+        self.audience = "https://kubernetes.default.svc"
+        """The API server's own."""
         self._version = 0
 
     def put_secret(self, namespace: str, name: str, **data: str | bytes) -> None:
@@ -71,10 +75,25 @@ class Cluster:
         """See `ports.ClusterAccess.read_service_account`."""
         return _found(self.service_accounts, "ServiceAccount", namespace, name)
 
+    async def own_account(self) -> ObjectKey:
+        """See `ports.ClusterAccess.own_account`."""
+        if self.own is None:
+            raise NotReadyError("the operator does not run as a ServiceAccount")
+        return ObjectKey("ServiceAccount", *self.own)
+
     async def request_token(
-        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
+        self,
+        namespace: str,
+        name: str,
+        audiences: Sequence[str],
+        lifetime_s: int,
+        *,
+        api_server: bool = False,
     ) -> BoundToken:
         """See `ports.ClusterAccess.request_token`."""
+        if not (api_server or audiences) or (not api_server and self.audience in audiences):
+            raise ForbiddenError("a token that the API server would accept is not given to a store")
+        audiences = audiences or (self.audience,)
         _found(self.service_accounts, "ServiceAccount", namespace, name)
         self.tokens.append((namespace, name, tuple(audiences), lifetime_s))
         token = self.issue(f"system:serviceaccount:{namespace}:{name}", audiences)

@@ -185,6 +185,10 @@ class ScriptedProvider:
         """See `ports.Provider.referent`."""
         return store.cluster_scoped and self.by_namespace
 
+    def canonical(self, store: StoreView, key: str) -> str:  # noqa: ARG002 - the port's
+        """See `ports.Provider.canonical`."""
+        return key
+
     async def identify(self, store: StoreView, namespace: str, cluster: ClusterAccess) -> Identity:
         """See `ports.Provider.identify`."""
         self.identified += 1

@@ -49,10 +49,13 @@ class ClusterDouble:
         return ServiceAccountObject(f"{namespace}/{name}", {})
 
     async def request_token(
-        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int
+        self, namespace: str, name: str, audiences: Sequence[str], lifetime_s: int, *, api_server=False
     ) -> BoundToken:
         await asyncio.sleep(self.read_s)
         return BoundToken(SecretBytes("token"), datetime(2026, 1, 1, tzinfo=UTC))
+
+    async def own_account(self) -> ObjectKey:
+        return ObjectKey("ServiceAccount", "keyferry", "keyferry")
 
 
 def store(key: ObjectKey = STORE, **spec) -> StoreView:

@@ -58,6 +58,10 @@ class AWSProvider:
         """See `ports.Provider.referent`."""
         return depends_on_namespace(store)
 
+    def canonical(self, store: StoreView, key: str) -> str:
+        """See `ports.Provider.canonical`. An ARN stands for itself: it may lead to another account."""
+        return f"{store.block.prefix}{key}"
+
     async def identify(self, store: StoreView, namespace: str, cluster: ClusterAccess) -> Identity:
         """See `ports.Provider.identify`."""
         identity = await gather(store, namespace, cluster)

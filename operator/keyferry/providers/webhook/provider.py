@@ -150,6 +150,10 @@ class WebhookProvider:
         """See `ports.Provider.referent`."""
         return store.cluster_scoped and is_referent(_block(store))
 
+    def canonical(self, store: StoreView, key: str) -> str:  # noqa: ARG002 - the port's
+        """See `ports.Provider.canonical`."""
+        return key
+
     async def identify(self, store: StoreView, namespace: str, cluster: ClusterAccess) -> Identity:
         """See `ports.Provider.identify`. The namespace itself is a part of each question."""
         block = _block(store)
