@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 FaultKind = Literal["status", "garbage", "huge", "cut", "hold"]
 """
 status: answers with a status, and maybe Retry-After or Location; garbage: a success that is no JSON; huge:
-one that never ends; cut: the connection ends without an answer; hold: no answer until the double ends.
+one that never ends; cut: the connection ends without an answer; hold: no answer until the faults are cleared or
+the double ends, then the connection ends.
 """
 _HUGE: Final = 4 << 20
 
@@ -109,7 +110,8 @@ class HttpDouble:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[Call] = []
         self._faults: deque[Fault] = deque()
-        self._ended = threading.Event()
+        self._released = threading.Event()
+        self._held = threading.Semaphore(0)
         double = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -156,6 +158,17 @@ class HttpDouble:
     def clear_faults(self) -> None:
         """Let nothing go wrong any more."""
         self._faults.clear()
+        released, self._released = self._released, threading.Event()
+        released.set()
+
+    def wait_held(self, timeout_s: float = 15.0) -> None:
+        """Wait until one more request is held.
+
+        Raises:
+            TimeoutError: none comes.
+        """
+        if not self._held.acquire(timeout=timeout_s):
+            raise TimeoutError("no request came to be held")
 
     def _serve(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         length = int(handler.headers.get("Content-Length") or 0)
@@ -185,12 +198,14 @@ class HttpDouble:
             case "cut":
                 handler.close_connection = True
             case "hold":
-                self._ended.wait()
+                released = self._released
+                self._held.release()
+                released.wait()
                 handler.close_connection = True
 
     def close(self) -> None:
         """End it."""
-        self._ended.set()
+        self.clear_faults()
         self._server.shutdown()
         self._server.server_close()
 

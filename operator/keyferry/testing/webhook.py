@@ -33,6 +33,8 @@ class WebhookDouble(HttpDouble):
         """Requests that were let in."""
         self.given: list[str] = []
         """Tokens that it made."""
+        self.denied: set[str] = set()
+        """Secrets that nobody may read."""
         self.redirect = Answer(302, headers={"Location": "/secrets"})
         """What `/moved` answers; the query goes along where the location has none."""
         super().__init__(**options)
@@ -82,6 +84,8 @@ class WebhookDouble(HttpDouble):
         return dict(pairs)
 
     def _value(self, key: str, version: str) -> bytes:
+        if key in self.denied:
+            raise Refusal(403, {"error": "not for you"})
         versions = self._values.get(key, {})
         found = versions.get(version or f"v{len(versions)}")
         if found is None:
