@@ -199,6 +199,10 @@ class _Own:
                 "Requests sent to the API server, watches excluded",
                 engine.api.requests,
             ),
+            "keyferry_token_requests": (
+                "ServiceAccount tokens asked for, to log in to stores",
+                engine.access.token_requests,
+            ),
             "keyferry_events_dropped": (
                 "Kubernetes events not sent because there were too many",
                 engine.events.dropped,

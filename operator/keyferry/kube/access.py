@@ -56,6 +56,8 @@ class KubeAccess:
     def __init__(self, api: KubeApi) -> None:
         self._api = api
         self._api_audiences: frozenset[str] | None = None
+        self.token_requests = 0
+        """Tokens asked for so far."""
 
     async def read_secret(self, namespace: str, name: str) -> SecretObject:
         """See `ports.ClusterAccess.read_secret`."""
@@ -126,6 +128,7 @@ class KubeAccess:
         """
         if not api_server:
             await self._check_audiences(audiences)
+        self.token_requests += 1
         spec = {"audiences": list(audiences), "expirationSeconds": max(lifetime_s, MIN_TOKEN_LIFETIME_S)}
         body = await self._api.request(
             "POST",
