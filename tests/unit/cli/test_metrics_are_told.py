@@ -33,6 +33,7 @@ def engine(books):
         queue=WorkQueue(8, time.monotonic),
         planner=SimpleNamespace(calls=(3, 2), sessions=1),
         api=SimpleNamespace(requests=5),
+        access=SimpleNamespace(token_requests=1),
         events=SimpleNamespace(dropped=0),
     )
 
