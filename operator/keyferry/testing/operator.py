@@ -22,6 +22,8 @@ from keyferry.testing.eventually import eventually
 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 30.0
+LOOK_TIMEOUT_S: Final = 60.0
+"""A look at everything waits for all keys, slow stores of other tests among them."""
 _AWS_VARIABLES: Final = ("AWS_", "KUBECONFIG", "KUBERNETES_SERVICE_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -159,7 +161,11 @@ class OperatorProcess:
         """Have it look at all that there is, and wait until it has."""
         before = self.log.count(LOOKED)
         self.signal(signal.SIGUSR1)
-        eventually(lambda: self.exit_code is not None or self.log.count(LOOKED) > before, every_s=0.02)
+        eventually(
+            lambda: self.exit_code is not None or self.log.count(LOOKED) > before,
+            timeout_s=LOOK_TIMEOUT_S,
+            every_s=0.02,
+        )
 
     def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Wait for its end; its exit code."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -303,6 +304,7 @@ async def test_one_more_costs_the_same_however_many_there_are(cluster, max_bytes
             nonlocal counted
             counted += event == "call"
 
+        gc.disable()  # what else is collected meanwhile may have finalizers
         sys.setprofile(count)
         try:
             sources.use(cluster.engine, USER, [SECRET])
@@ -310,6 +312,7 @@ async def test_one_more_costs_the_same_however_many_there_are(cluster, max_bytes
             sources.release(cluster.engine, USER)
         finally:
             sys.setprofile(None)
+            gc.enable()
         calls.append(counted)
 
     assert calls[0] == calls[1]
