@@ -308,7 +308,7 @@ def test_hanging_store_times_out_and_never_delays_another(
     other.move_in()
     other.tenant.create(external_secret("db", entry("v", other.key("db"))))
 
-    other.tenant.wait_values("db", {"v": TWO}, timeout_s=5)
+    other.tenant.wait_values("db", {"v": TWO}, timeout_s=15)
 
     assert [] == [
         call for call in clean_aws.control.calls(principal=app.principal) if call.done and call.faults

@@ -162,7 +162,7 @@ def test_auth_secret_that_comes_later_wakes_store_and_objects_at_once(
 
     app.tenant.create(keys)
 
-    app.tenant.wait_values("db", {"v": ONE}, timeout_s=5)
+    app.tenant.wait_values("db", {"v": ONE}, timeout_s=15)
     app.tenant.wait_told("store", "Valid", "SecretStore")
 
 
@@ -182,7 +182,7 @@ def test_rotated_auth_secret_is_used_at_once_and_the_old_one_no_more(
         # The store's proof of its keys names no secret.
         return any(call.principal.endswith(f":user/{app.namespace}-new") for call in app.calls())
 
-    eventually(is_used, timeout_s=5)
+    eventually(is_used, timeout_s=15)
     app.tenant.wait_told("store", "Valid", "SecretStore")
 
 
@@ -202,7 +202,7 @@ def test_annotated_service_account_wakes_store_and_objects_at_once(
 
     app.tenant.annotate("ServiceAccount", "app", {ROLE_ANNOTATION: role})
 
-    app.tenant.wait_values("db", {"v": ONE}, timeout_s=5)
+    app.tenant.wait_values("db", {"v": ONE}, timeout_s=15)
     app.tenant.wait_told("store", "Valid", "SecretStore")
 
 

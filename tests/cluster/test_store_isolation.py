@@ -30,7 +30,7 @@ def test_hundreds_of_objects_of_a_hanging_store_hold_nobody_back(
     clean_aws.control.wait_for_calls_in_flight(1, principal=app.principal)
 
     app.tenant.create(external_secret("other", entry("v", "db"), store="fake"))
-    app.tenant.wait_values("other", {"v": ONE}, timeout_s=8)
+    app.tenant.wait_values("other", {"v": ONE}, timeout_s=15)
 
     assert [] == [
         call for call in clean_aws.control.calls(principal=app.principal) if call.done and call.faults

@@ -447,7 +447,7 @@ def test_costly_templates_hold_nobody_up(tenant: Tenant, operator: OperatorProce
         tenant.create(templated(name=f"slow-{number}", data=slow))
     tenant.create(templated(name="quick", data={"v": "{{ .v }}"}))
 
-    tenant.wait_values("quick", {"v": ONE}, timeout_s=5)
+    tenant.wait_values("quick", {"v": ONE}, timeout_s=15)
     for number in range(6):
         tenant.wait_synced(f"slow-{number}")
         assert all(value.startswith("$2") for value in tenant.values(f"slow-{number}").values())

@@ -11,7 +11,7 @@ from keyferry.errors import KubeError
 
 T = TypeVar("T")
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 30.0
 EVERY_S = 0.05
 
 NOT_YET = (AssertionError, KubeError, LookupError, ConnectionError)

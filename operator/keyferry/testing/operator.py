@@ -20,7 +20,7 @@ from typing import Final, Self
 
 from keyferry.testing.eventually import eventually
 
-START_TIMEOUT_S: Final = 30.0
+START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 LOOK_TIMEOUT_S: Final = 60.0
 """A look at everything waits for all keys, slow stores of other tests among them."""
