@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 # Test processes at once; each has a control plane of its own (about 1 GiB).
 JOBS ?= 2
 
-.PHONY: help demo test check bench bench-templates bench-neighbours venv lock generate format unit coverage cluster clean
+.PHONY: help demo test check bench bench-templates bench-neighbours bench-memory venv lock generate format unit coverage cluster clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -16,8 +16,9 @@ demo: $(STAMP) ## Run the main job on this machine, with a timeline
 	@$(BIN)/keyferry demo $(ARGS)
 
 # With ARGS only what they name. Else core first and alone: measuring all tests would slow down all of them.
-test: check ## Checks, then all tests (builds the control plane once, about 6 minutes)
+test: check ## Checks, then all tests (builds the control plane and Vault once, about 10 minutes)
 	@$(BIN)/python -m keyferry cluster build
+	@$(BIN)/python -m keyferry.testing.vault >/dev/null
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory coverage
 	@$(BIN)/python -m pytest --ignore=tests/unit/core --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
@@ -51,6 +52,9 @@ bench-templates: $(STAMP) ## Measure rendering against Go, in one run
 
 bench-neighbours: $(STAMP) ## Measure a tenant's sync while others' templates are hostile
 	@$(BIN)/python tests/bench/neighbours.py $(ARGS)
+
+bench-memory: $(STAMP) ## Measure the operator's memory with one store of each kind in use
+	@$(BIN)/python tests/bench/memory.py $(ARGS)
 
 generate: $(STAMP) ## Write the generated files
 	@$(BIN)/python -m keyferry crds --write

@@ -58,6 +58,21 @@ def obtain_helm(progress: Progress, environment: Mapping[str, str] | None = None
     return ensure_built(progress, kit=kit) / "helm"
 
 
+def obtain_vault(progress: Progress, environment: Mapping[str, str] | None = None) -> Path:
+    """The folder of Vault and its plugins: the one named by KUBEBUILDER_ASSETS, the user's cache, or built now.
+
+    Raises:
+        LocalClusterError: they have to be built, and that fails.
+    """
+    environment = os.environ if environment is None else environment
+    kit = pins.vault()
+    if assets := environment.get("KUBEBUILDER_ASSETS"):
+        folder = Path(assets).resolve()
+        if is_complete(folder, kit):
+            return folder
+    return ensure_built(progress, kit=kit)
+
+
 def lacking(folder: Path) -> str | None:
     """Why this folder's programs cannot be used, None where they can."""
     missing = [name for name in pins.PROGRAMS if not os.access(folder / name, os.X_OK)]

@@ -134,7 +134,7 @@ def build_all(result: Path, progress: Progress, kit: pins.Kit | None = None) -> 
     progress.say(f"Building {kit.what}'s programs from source, once: {kit.described()}")
     go = obtain_go(kit.minimum_go(), progress)
     environment = go.environment(work)
-    check_disk(_disk_needs(result, go, environment, kit.share))
+    check_disk(_disk_needs(result, go, environment, kit))
     estimate = Estimate()
     builds = [_FamilyBuild(family, go, environment, progress, estimate) for family in kit.families]
     try:
@@ -169,11 +169,12 @@ class _FamilyBuild:
         self._compiled: set[str] = set()
         self._compiling = f"compiling {family.name}"
         self._linking = f"linking {family.name}"
+        self._tags = [f"-tags={','.join(family.tags)}"] if family.tags else []
 
     def plan(self, jobs: int) -> None:
         """Fetch the sources, and find out what has to be compiled; Go's own cache may hold most of it."""
         template = "{{if .Stale}}stale{{else}}done{{end}} {{.ImportPath}}"
-        flags = ["-mod=readonly", "-trimpath", "-deps", "-f", template]
+        flags = ["-mod=readonly", "-trimpath", *self._tags, "-deps", "-f", template]
         self._go_command(["list", *flags, *self._family.packages.values()], self._on_listing, self._fetching)
         share = len(self._stale) / max(1, self._known)
         self._estimate.expect(self._compiling, self._family.compile_cpu_s * share / jobs)
@@ -186,8 +187,9 @@ class _FamilyBuild:
             (target,) = (str(result / name) for name in self._family.packages)
         else:
             target = f"{result}/"  # each program is named after its folder
-        flags = ["-mod=readonly", "-trimpath", "-v", "-p", str(jobs), "-ldflags", self._family.ldflags]
-        arguments = ["build", *flags, "-o", target, *self._family.packages.values()]
+        flags = ["-mod=readonly", "-trimpath", *self._tags, "-v", "-p", str(jobs)]
+        linked = ["-ldflags", self._family.ldflags, "-o", target]
+        arguments = ["build", *flags, *linked, *self._family.packages.values()]
         self._go_command(arguments, self._on_build, self._building)
 
     def _on_listing(self, line: str) -> None:
@@ -291,14 +293,14 @@ def _lines(process: subprocess.Popen[str]) -> Iterator[str | None]:
         yield line
 
 
-def _disk_needs(result: Path, go: Go, environment: dict[str, str], share: float) -> list[DiskNeed]:
+def _disk_needs(result: Path, go: Go, environment: dict[str, str], kit: pins.Kit) -> list[DiskNeed]:
     asked = [str(go.command), "env", "GOCACHE", "GOMODCACHE"]
     said = subprocess.run(asked, capture_output=True, text=True, check=True, env=environment)
     build_cache, modules = said.stdout.splitlines()
     needs = (
-        (result, BINARIES_BYTES, "programs"),
-        (Path(build_cache), BUILD_CACHE_BYTES, "Go's build cache"),
-        (Path(modules), MODULES_BYTES, "sources"),
-        (Path(environment["GOTMPDIR"]), TEMPORARY_BYTES, "temporary files"),
+        (result, BINARIES_BYTES * kit.share, "programs"),
+        (Path(build_cache), BUILD_CACHE_BYTES * kit.share, "Go's build cache"),
+        (Path(modules), MODULES_BYTES * kit.sources, "sources"),
+        (Path(environment["GOTMPDIR"]), TEMPORARY_BYTES * kit.share, "temporary files"),
     )
-    return [DiskNeed(folder, int(size * share), what) for folder, size, what in needs]
+    return [DiskNeed(folder, int(size), what) for folder, size, what in needs]

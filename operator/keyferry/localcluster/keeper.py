@@ -16,7 +16,7 @@ standard output:
                                                          {"pid": 123}
     {"do": "stop", "name": "etcd", "grace_s": 5}         {"code": 0}
     {"do": "poll"}                                       {"running": {"etcd": 123}, "ended": {}}
-    {"do": "remove"}                                     {}     DIR goes away at the end
+    {"do": "remove", "graceful": false}                  {}     DIR goes away at the end
     {"do": "detach"}                                     {}     from now on live without the owner
 """
 
@@ -58,6 +58,7 @@ class Keeper:
         self._grace_s: dict[str, float] = {}
         self._ended: dict[str, int] = {}
         self._remove = False
+        self._graceful = True
         self._reserved: socket.socket | None = None
         self._tie = _tie_to_parent()
         self._wake, wake_end = os.pipe()
@@ -138,6 +139,7 @@ class Keeper:
                 stderr=output,
                 cwd=self._folder,
                 env=environment,
+                process_group=0,  # so that what it starts can be ended with it
                 preexec_fn=self._tie,  # noqa: PLW1509 - this process has one thread
             )
         return {"pid": self._programs[name].pid}
@@ -152,7 +154,9 @@ class Keeper:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 program.wait(grace_s)
         program.kill()
-        return {"code": program.wait()}
+        code = program.wait()
+        _end_group(program.pid)
+        return {"code": code}
 
     def do_poll(self) -> dict[str, Any]:
         """What runs, and what has ended by itself with which code."""
@@ -160,9 +164,9 @@ class Keeper:
         running = {name: program.pid for name, program in self._programs.items()}
         return {"running": running, "ended": self._ended}
 
-    def do_remove(self) -> dict[str, Any]:
-        """Remove the folder at the end. What goes away needs no graceful end."""
-        self._remove = True
+    def do_remove(self, *, graceful: bool) -> dict[str, Any]:
+        """Remove the folder at the end. What goes away needs no graceful end, unless it has more than files."""
+        self._remove, self._graceful = True, graceful
         return {}
 
     def do_detach(self) -> dict[str, Any]:
@@ -175,12 +179,19 @@ class Keeper:
             if program.poll() is not None:
                 self._ended[name] = program.returncode
                 del self._programs[name]
+                _end_group(program.pid)
 
     def _end(self) -> None:
         for name in reversed(list(self._programs)):
-            self.do_stop(name, 0.0 if self._remove else self._grace_s[name])
+            self.do_stop(name, self._grace_s[name] if self._graceful else 0.0)
         if self._remove:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _end_group(pid: int) -> None:
+    """End what a program that has just ended has started and left behind, such as its plugins."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # there is nothing; macOS says it so
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _say(answer: dict[str, Any]) -> None:

@@ -37,6 +37,7 @@ class Family:
         packages: the main package of each program, by program name.
         compile_cpu_s: what compiling from nothing took, in seconds of one core; for the first estimate.
         link_s: what linking took after that, in seconds.
+        tags: Go's build tags.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Family:
     packages: dict[str, str]
     compile_cpu_s: float
     link_s: float
+    tags: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -103,6 +105,26 @@ HELM = Family(
 )
 """Only some tests need it."""
 
+VAULT_MODULE = "github.com/hashicorp/vault"
+KUBERNETES_LOGIN = "vault-plugin-auth-kubernetes"
+POSTGRESQL_ENGINE = "postgresql-database-plugin"
+
+VAULT = Family(
+    name="Vault",
+    folder=TOOLS / "vault",
+    module=VAULT_MODULE,
+    packages={
+        "vault": VAULT_MODULE,
+        KUBERNETES_LOGIN: f"github.com/hashicorp/{KUBERNETES_LOGIN}/cmd/{KUBERNETES_LOGIN}",
+        POSTGRESQL_ENGINE: f"{VAULT_MODULE}/plugins/database/postgresql/{POSTGRESQL_ENGINE}",
+    },
+    compile_cpu_s=430.0,
+    link_s=20.0,
+    # Few engines and logins are built in; the two that tests need besides are programs of their own.
+    tags=("minimal",),
+)
+"""Only tests run it, and only on the machine that built it: its licence (BUSL) keeps it out of what we ship."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kit:
@@ -114,6 +136,7 @@ class Kit:
         what: for people.
         families: what is built.
         share: of the disk space that building the control plane takes.
+        sources: of what its sources take of that.
     """
 
     name: str
@@ -121,6 +144,7 @@ class Kit:
     what: str
     families: Sequence[Family]
     share: float = 1.0
+    sources: float = 1.0
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -134,6 +158,7 @@ class Kit:
             for part in (family.folder / "go.mod", family.folder / "go.sum"):
                 digest.update(part.read_bytes())
             digest.update(f"{family.packages} {family.ldflags}".encode())
+            digest.update("".join(f" {tag}" for tag in family.tags).encode())
         return digest.hexdigest()[:16]
 
     def minimum_go(self) -> str:
@@ -153,7 +178,12 @@ def control_plane() -> Kit:
 
 def helm() -> Kit:
     """Helm, for tests of charts."""
-    return Kit("helm", "helm", "Helm", (HELM,), share=0.3)
+    return Kit("helm", "helm", "Helm", (HELM,), share=0.3, sources=0.3)
+
+
+def vault() -> Kit:
+    """Vault and its plugins, for tests of the Vault provider."""
+    return Kit("vault", "vault", "Vault", (VAULT,), share=0.6, sources=2.5)
 
 
 def fingerprint() -> str:

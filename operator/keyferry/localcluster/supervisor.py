@@ -27,12 +27,13 @@ class Supervisor:
     Args:
         folder: the control plane's folder; one keeper at a time, a lock sees to it.
         remove: remove the folder at the end, however we end.
+        graceful: give programs their time to end also where the folder is removed.
 
     Raises:
         LocalClusterError: another keeper has the folder.
     """
 
-    def __init__(self, folder: Path, *, remove: bool = False) -> None:
+    def __init__(self, folder: Path, *, remove: bool = False, graceful: bool = False) -> None:
         self._lock = threading.Lock()
         self._owner = os.getpid()
         with (folder / KEEPER_LOG).open("ab") as log:
@@ -48,7 +49,7 @@ class Supervisor:
             if "error" in self._read():
                 raise LocalClusterError(f'a control plane already runs in "{folder}"')
             if remove:
-                self._ask("remove")
+                self._ask("remove", graceful=graceful)
         except BaseException:
             self.close()
             raise

@@ -5,11 +5,12 @@ Remote names begin with the namespace's name, so that tests do not meet each oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from keyferry.api import names
 from keyferry.testing.aws import Administrator, CallRecord, StrictAws
+from keyferry.testing.aws.administrator import PARAMETER_ACTIONS
 from keyferry.testing.builders import Object, secret, store
 from keyferry.testing.tenant import Tenant
 
@@ -54,6 +55,46 @@ class AWSTenant:
         """Create a remote secret or give it a new value, and tags to those that it has; its remote name."""
         self.administrator.put_secret(self.key(name), value, tags=tags)
         return self.key(name)
+
+    # -- parameters
+
+    def path(self, name: str = "") -> str:
+        """The remote name of a parameter of this namespace; without a name, where they lie."""
+        return f"/{self.namespace}/{name}"
+
+    def put_parameter(self, name: str, value: str, **more: Any) -> str:
+        """Create a parameter or give it a new version; its remote name.
+
+        Args:
+            more: arguments of `Administrator.put_parameter`.
+        """
+        self.administrator.put_parameter(self.path(name), value, **more)
+        return self.path(name)
+
+    def parameter_role(
+        self,
+        actions: Iterable[str] = PARAMETER_ACTIONS,
+        *,
+        name: str = "",
+        account: str = ACCOUNT_NAME,
+        **more: Any,
+    ) -> str:
+        """A role for a ServiceAccount, which may read the namespace's parameters; its ARN.
+
+        Args:
+            actions: what it may do with them, without `ssm:`.
+            name: its name; the namespace's if left out.
+            account: the ServiceAccount.
+            more: arguments of `Administrator.parameter_policy`.
+        """
+        policy = self.administrator.parameter_policy([self.path("*")], actions, **more)
+        return self.administrator.role_for_service_account(
+            name or self.namespace, self.namespace, account, policy=policy
+        )
+
+    def parameter_calls(self) -> list[CallRecord]:
+        """Calls to Parameter Store by the namespace's role."""
+        return self._aws.control.calls(service="ssm", principal=self.principal)
 
     # -- identities
 

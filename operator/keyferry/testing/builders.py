@@ -189,6 +189,30 @@ def store(
     }
 
 
+def store_policy(name: str, *rules: Object, stores: Sequence[str] = (), **selector: Any) -> Object:
+    """A StorePolicy.
+
+    Args:
+        name: its name.
+        rules: as `rule` makes them.
+        stores: names of the ClusterSecretStores that it limits.
+        selector: a label selector of further ones: matchLabels, matchExpressions.
+    """
+    refs: list[Object] = [{"name": one} for one in stores]
+    refs += [{"labelSelector": selector}] if selector else []
+    return {
+        "apiVersion": names.KEYFERRY_API_VERSION,
+        "kind": names.STORE_POLICY,
+        "metadata": {"name": name},
+        "spec": {"storeRefs": refs, "rules": list(rules)},
+    }
+
+
+def rule(*keys: str, **namespaces: Any) -> Object:
+    """One rule of a StorePolicy: patterns of keys, and namespaces, namespaceRegexes or namespaceSelector."""
+    return {"keys": list(keys), **namespaces}
+
+
 def secret(
     name: str,
     data: Mapping[str, str | bytes],

@@ -56,8 +56,13 @@ class Cluster:
         self.config_maps[namespace, name] = dict(data)
 
     def put_service_account(self, namespace: str, name: str, **annotations: str) -> None:
-        """Create a ServiceAccount, or change it: `role`, `audience`."""
-        known = {"role": "eks.amazonaws.com/role-arn", "audience": "eks.amazonaws.com/audience"}
+        """Create a ServiceAccount, or change it: `role` and `audience` of AWS, `client` and `tenant` of Azure."""
+        known = {
+            "role": "eks.amazonaws.com/role-arn",
+            "audience": "eks.amazonaws.com/audience",
+            "client": "azure.workload.identity/client-id",
+            "tenant": "azure.workload.identity/tenant-id",
+        }
         before = self.service_accounts.get((namespace, name))
         uid = before.uid if before else str(uuid.uuid4())
         values = {known[key]: value for key, value in annotations.items()}

@@ -19,9 +19,11 @@ from keyferry.ports import (
     Capabilities,
     ClusterAccess,
     Find,
+    Follower,
     Found,
     Identity,
     Maintenance,
+    PacedClient,
     Provider,
     Read,
     ReadingRules,
@@ -29,6 +31,7 @@ from keyferry.ports import (
     StoreClient,
     StoreView,
     Verdict,
+    WatchingClient,
 )
 from keyferry.secretdata import SecretBytes
 
@@ -145,6 +148,42 @@ class ScriptedStoreClient:
         self.closed = True
 
 
+class PacedStoreClient(ScriptedStoreClient):
+    """Fulfils `ports.PacedClient`: a test says how long callers would wait."""
+
+    room_s = 0.0
+
+    def room(self) -> float:
+        """See `ports.PacedClient.room`."""
+        return self.room_s
+
+
+class TellingStoreClient(ScriptedStoreClient):
+    """Fulfils `ports.WatchingClient`: a test tells of changes by the follower, or how watches end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.next_watches: deque[Behaviour] = deque()
+        """What the next watches do in place of going on for ever."""
+        self.watches: list[float] = []
+        """When each watch began (loop time)."""
+        self.follower: Follower | None = None
+        """Who is told now; None while nobody watches."""
+
+    async def watch(self, follower: Follower) -> None:
+        """See `ports.WatchingClient`."""
+        assert self.follower is None, "a second watch at the same time"
+        self.watches.append(asyncio.get_running_loop().time())
+        self.follower = follower
+        try:
+            if self.next_watches:
+                await self._behave(self.next_watches)
+            else:
+                await asyncio.Event().wait()
+        finally:
+            self.follower = None
+
+
 def usual(read: Read) -> RemoteValue:
     """What an untold store answers."""
     return RemoteValue(SecretBytes(f"value of {read.key}{read.version and '@'}{read.version}"), "v1")
@@ -209,6 +248,8 @@ class ScriptedProvider:
 
 if TYPE_CHECKING:
     _client: StoreClient = ScriptedStoreClient()
+    _paced: PacedClient = PacedStoreClient()
+    _telling: WatchingClient = TellingStoreClient()
 
     async def _nobody(store: StoreView, namespace: str, cluster: ClusterAccess) -> str: ...
 

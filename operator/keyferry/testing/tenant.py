@@ -22,19 +22,22 @@ KINDS: Final = {
     "ConfigMap": ("v1", "configmaps"),
     "Event": ("v1", "events"),
     "Secret": ("v1", "secrets"),
+    "Role": ("rbac.authorization.k8s.io/v1", "roles"),
+    "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings"),
     "ServiceAccount": ("v1", "serviceaccounts"),
     names.EXTERNAL_SECRET: (names.API_VERSION, "externalsecrets"),
     names.SECRET_STORE: (names.API_VERSION, "secretstores"),
     names.CLUSTER_SECRET_STORE: (names.API_VERSION, "clustersecretstores"),
     names.CLUSTER_EXTERNAL_SECRET: (names.API_VERSION, "clusterexternalsecrets"),
+    names.STORE_POLICY: (names.KEYFERRY_API_VERSION, "storepolicies"),
 } | {
     kind: (names.GENERATORS_API_VERSION, f"{kind.lower()}s")
     for kind in (*typing.get_args(GeneratorKind), names.GENERATOR_STATE)
 }
 CLUSTER_KINDS: Final = frozenset(
-    {names.CLUSTER_SECRET_STORE, names.CLUSTER_EXTERNAL_SECRET, names.CLUSTER_GENERATOR}
+    {names.CLUSTER_SECRET_STORE, names.CLUSTER_EXTERNAL_SECRET, names.CLUSTER_GENERATOR, names.STORE_POLICY}
 )
-SYNC_S: Final = 20.0
+SYNC_S: Final = 40.0
 """How long a sync may take on a busy machine."""
 COLLECTED_S: Final = 60.0
 """How long an object may stay: Kubernetes' garbage collector looks for new kinds only every half minute."""

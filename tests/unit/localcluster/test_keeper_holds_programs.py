@@ -108,6 +108,37 @@ def test_closing_removes_the_folder_where_asked(folder):
     assert not folder.exists()
 
 
+PARENT = ["/bin/sh", "-c", "/bin/sleep 600 & echo $!; wait"]
+
+
+@pytest.mark.parametrize("grace_s", [pytest.param(0.0, id="killed"), pytest.param(5.0, id="asked")])
+def test_what_a_program_has_started_ends_with_it(supervisor, folder, grace_s):
+    supervisor.start("parent", PARENT, folder / "log")
+    until(lambda: (folder / "log").read_text().endswith("\n"))
+    child = int((folder / "log").read_text())
+
+    supervisor.stop("parent", grace_s)
+
+    until(lambda: not runs(child))
+
+
+def test_closing_gives_programs_their_time_where_asked(folder, tmp_path):
+    told = tmp_path / "told"
+    orderly = [
+        "/bin/sh",
+        "-c",
+        f"trap 'echo ended > {told}; exit' TERM; echo ready; while :; do sleep 0.02; done",
+    ]
+    supervisor = Supervisor(folder, remove=True, graceful=True)
+    supervisor.start("orderly", orderly, folder / "log", grace_s=5)
+    until(lambda: (folder / "log").read_text() == "ready\n")
+
+    supervisor.close()
+
+    assert told.read_text() == "ended\n"
+    assert not folder.exists()
+
+
 FORKS = """
 import os, sys, time
 from pathlib import Path

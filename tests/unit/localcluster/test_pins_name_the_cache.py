@@ -91,3 +91,20 @@ def test_helm_is_built_apart_and_reports_its_version():
     assert helm.families[0].ldflags.endswith(f"/internal/version.version={helm.families[0].version}")
     assert helm.fingerprint() != pins.fingerprint()
     assert "helm" not in pins.PROGRAMS
+
+
+def test_vault_is_built_apart_with_its_plugins():
+    """They lie beside it: Vault runs what a folder holds, and knows it by its name."""
+    vault = pins.vault()
+
+    assert vault.programs == ("vault", "vault-plugin-auth-kubernetes", "postgresql-database-plugin")
+    assert vault.families[0].tags == ("minimal",)
+    assert vault.fingerprint() not in {pins.fingerprint(), pins.helm().fingerprint()}
+    assert not set(vault.programs) & set(pins.PROGRAMS)
+
+
+def test_build_tags_name_the_cache():
+    family = pins.VAULT
+    other = dataclasses.replace(family, tags=())
+
+    assert dataclasses.replace(pins.vault(), families=(other,)).fingerprint() != pins.vault().fingerprint()

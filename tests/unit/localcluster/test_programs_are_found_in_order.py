@@ -74,3 +74,18 @@ def test_helm_is_taken_from_the_named_folder_or_the_cache(tmp_path, cache, scrip
     with_it = binaries.obtain_helm(progress, {"KUBEBUILDER_ASSETS": str(assets)})
 
     assert (without, with_it) == (kit / "helm", assets / "helm")
+
+
+def test_vault_is_taken_from_the_named_folder_or_the_cache(tmp_path, cache, script, progress):
+    kit = build.built_folder(pins.vault())
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for program in pins.vault().programs:
+        script(kit / program, "")
+
+    without = binaries.obtain_vault(progress, {"KUBEBUILDER_ASSETS": str(assets)})
+    for program in pins.vault().programs:
+        script(assets / program, "")
+    with_it = binaries.obtain_vault(progress, {"KUBEBUILDER_ASSETS": str(assets)})
+
+    assert (without, with_it) == (kit, assets)

@@ -9,10 +9,10 @@ policies with conditions and variables, policies on roles and secrets, session p
 session tags along role chains, web identity tokens by their issuer's keys. moto's own enforcement is on
 behind the door.
 
-Not as AWS: ECR gives logins and has no images; of services other than it, Secrets Manager and STS (IAM, KMS,
-SSM and SQS are moto's) only policies for all resources are judged; there are no permission boundaries and
-organization policies; reading a secret asks no KMS key (faults do); nothing is throttled by itself. What a
-policy may say and this double does not know (operators on numbers, dates and addresses, NotPrincipal) is
+Not as AWS: ECR gives logins and has no images; of services other than it, Secrets Manager, Parameter Store and
+STS (IAM, KMS, SQS and the rest of Systems Manager are moto's) only policies for all resources are judged; there
+are no permission boundaries and organization policies; reading a secret asks no KMS key (faults do; reading a
+parameter does); nothing is throttled by itself. What a policy may say and this double does not know (operators on numbers, dates and addresses, NotPrincipal) is
 answered with NotImplementedByDouble, as are other operations of STS and ECR.
 """
 

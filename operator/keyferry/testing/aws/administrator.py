@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 STS_AUDIENCE: Final = "sts.amazonaws.com"
 _THUMBPRINT: Final = "0" * 40
+_STANDARD_BYTES: Final = 4096
+PARAMETER_ACTIONS: Final = ("GetParameter", "GetParameters", "GetParametersByPath", "ListTagsForResource")
+"""What reads parameters, one by one and together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,69 @@ class Administrator:
     def restore_secret(self, name: str) -> None:
         """Take back the mark for deletion."""
         self.client("secretsmanager").restore_secret(SecretId=name)
+
+    # Parameters
+
+    def put_parameter(
+        self,
+        name: str,
+        value: str,
+        *,
+        kind: str = "String",
+        key_id: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Create a parameter, or give it a new version; the version's number.
+
+        Args:
+            name: the parameter's name.
+            value: its value; one that is too large for the standard tier makes it an advanced one.
+            kind: `String`, `StringList` or `SecureString`.
+            key_id: the KMS key of a SecureString; the account's own if left out.
+            tags: tags to add.
+        """
+        client = self.client("ssm")
+        tier = "Advanced" if len(value.encode()) > _STANDARD_BYTES else "Standard"
+        key = {"KeyId": key_id} if key_id else {}
+        answer = client.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True, Tier=tier, **key)
+        if tags:
+            listed = [{"Key": key, "Value": text} for key, text in tags.items()]
+            client.add_tags_to_resource(ResourceType="Parameter", ResourceId=name, Tags=listed)
+        return str(answer["Version"])
+
+    def label_parameter(self, name: str, label: str, version: str) -> None:
+        """Give a version of a parameter a label; another version loses it."""
+        number = int(version)
+        self.client("ssm").label_parameter_version(Name=name, ParameterVersion=number, Labels=[label])
+
+    def delete_parameter(self, name: str) -> None:
+        """Delete a parameter."""
+        self.client("ssm").delete_parameter(Name=name)
+
+    def parameter_arn(self, name: str) -> str:
+        """The ARN of a parameter, whether it exists or not; of several with `*` in the name."""
+        return f"arn:{self.partition}:ssm:{self.region}:{self.account}:parameter/{name.removeprefix('/')}"
+
+    def share_parameter(self, name: str, account: str) -> str:
+        """Let another account read a parameter; its ARN, by which that account asks for it."""
+        arn = self.parameter_arn(name)
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:{self.partition}:iam::{account}:root"},
+            "Action": ["ssm:GetParameter", "ssm:GetParameters"],
+            "Resource": arn,
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.client("ssm").put_resource_policy(ResourceArn=arn, Policy=policy)
+        return arn
+
+    def create_key(self) -> str:
+        """A KMS key, which policies of the account decide about; its ARN."""
+        return str(self.client("kms").create_key()["KeyMetadata"]["Arn"])
+
+    def disable_key(self, arn: str) -> None:
+        """Switch a KMS key off."""
+        self.client("kms").disable_key(KeyId=arn.rpartition("/")[2])
 
     # Identities
 
@@ -241,6 +307,30 @@ class Administrator:
         if calls:
             actions = [f"secretsmanager:{name}" for name in calls]
             statements.append({"Effect": "Allow", "Action": actions, "Resource": ["*"]})
+        return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+    def parameter_policy(
+        self,
+        patterns: Iterable[str],
+        actions: Iterable[str] = PARAMETER_ACTIONS,
+        *,
+        find: bool = False,
+        keys: Iterable[str] = (),
+    ) -> str:
+        """A policy that allows reading parameters, as JSON.
+
+        Args:
+            patterns: names with `*` and `?`.
+            actions: what may be done with them, without `ssm:`.
+            find: whether DescribeParameters is allowed (which AWS only allows for all parameters at once).
+            keys: ARNs of KMS keys that may decrypt.
+        """
+        arns = [self.parameter_arn(one) for one in patterns]
+        statements = [{"Effect": "Allow", "Action": [f"ssm:{one}" for one in actions], "Resource": arns}]
+        if find:
+            statements.append({"Effect": "Allow", "Action": ["ssm:DescribeParameters"], "Resource": ["*"]})
+        if keys := list(keys):
+            statements.append({"Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": keys})
         return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
     @staticmethod

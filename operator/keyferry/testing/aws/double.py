@@ -13,6 +13,7 @@ from keyferry.testing.aws import ecr
 from keyferry.testing.aws.faults import Faults
 from keyferry.testing.aws.gate import Caller, Gate, Session
 from keyferry.testing.aws.moto_store import SERVICES, Keys, MotoStore
+from keyferry.testing.aws.parameters import ParameterStore
 from keyferry.testing.aws.secrets import SecretsManager
 from keyferry.testing.aws.sts import SecurityTokenService
 from keyferry.testing.aws.web_identity import WebIdentity
@@ -39,6 +40,7 @@ class AwsDouble:
         self._gate = Gate(self._store)
         self.sts = SecurityTokenService(self._store, self._gate)
         self._secrets = SecretsManager(self._store, self._gate, faults)
+        self._parameters = ParameterStore(self._store, self._gate, faults, self._secrets)
         self._registries = ecr.Registries(self._gate)
 
     def administrator(self, account: str, partition: str) -> Keys:
@@ -83,6 +85,8 @@ class AwsDouble:
             raise AwsError("UnknownOperationException")
         if call.service == "secretsmanager":
             return Outcome(self._secrets.answer(proven, call, now))
+        if call.service == "ssm":
+            return Outcome(self._parameters.answer(proven, call, now))
         if (
             call.service == "iam"
             and proven.session

@@ -21,8 +21,9 @@ from keyferry.testing.aws.calls import CallLog, CallRecord
 from keyferry.testing.aws.double import AwsDouble, Outcome
 from keyferry.testing.aws.faults import ActiveFault, Faults, Outage
 from keyferry.testing.aws.gate import UNSIGNED, Caller, Session
-from keyferry.testing.aws.web_identity import IssuerKeys, WebIdentity, read_claim, verify
+from keyferry.testing.aws.web_identity import WebIdentity, key_of, read_claim, verify
 from keyferry.testing.aws.wire import Answer, AwsError, Call, HttpRequest, read_call
+from keyferry.testing.issuerkeys import IssuerKeys
 from keyferry.testing.listener import HeldPort
 
 MAX_REQUEST_BYTES: Final = 1 << 20
@@ -152,7 +153,7 @@ class Front:
         token = call.text("WebIdentityToken")
         claim = read_claim(token)
         known = await self._door.run(self.double.known_audiences, call, claim.issuer)
-        return verify(token, claim, await self.issuers.key(claim), known)
+        return verify(token, claim, await key_of(self.issuers, claim), known)
 
     async def _misbehave(
         self, request: web.Request, call: Call, record: CallRecord, struck: list[ActiveFault]

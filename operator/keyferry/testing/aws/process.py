@@ -32,7 +32,7 @@ class Ready(msgspec.Struct):
 
 
 class StrictAws:
-    """An AWS on this machine: Secrets Manager, STS, ECR's logins and IAM (and moto's KMS, SSM, SQS) on one loopback port.
+    """An AWS on this machine: Secrets Manager, Parameter Store, STS, ECR's logins, IAM (moto's KMS, SQS) on one loopback port.
 
     Every request's signature, permissions, expiry and web identity is checked. The process ends with
     its owner, however that ends.
@@ -117,6 +117,7 @@ class StrictAws:
         """Environment variables that point an AWS SDK at it, without any credentials."""
         return {
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.endpoint,
+            "AWS_ENDPOINT_URL_SSM": self.endpoint,
             "AWS_ENDPOINT_URL_STS": self.endpoint,
             "AWS_ENDPOINT_URL_ECR": self.endpoint,
             "AWS_ENDPOINT_URL_ECR_PUBLIC": self.endpoint,

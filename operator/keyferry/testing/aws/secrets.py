@@ -52,17 +52,22 @@ class SecretsManager:
             self._gate.authorize(caller, f"secretsmanager:{call.action}", "*", caller.context(call))
             return self._store.ask(call, caller.account, now)
         secret_id = call.text("SecretId") or call.text("Name")
-        self._admit(caller, call, call.action, secret_id, {})
+        self.admit(caller, call, call.action, secret_id, {})
         return self._store.ask(call, _account(secret_id) or caller.account, now)
 
     def _value(self, caller: Caller, call: Call, params: Mapping[str, Any], secret_id: str) -> dict[str, Any]:
-        self._admit(caller, call, "GetSecretValue", secret_id, params)
+        self.admit(caller, call, "GetSecretValue", secret_id, params)
         account = _account(secret_id) or caller.account
         return self._store.secret_value(account, call.region, {**params, "SecretId": secret_id})
 
-    def _admit(
+    def admit(
         self, caller: Caller, call: Call, action: str, secret_id: str, params: Mapping[str, Any]
     ) -> None:
+        """Check that the caller may do this to the secret, and that no fault hits it.
+
+        Raises:
+            AwsError: they may not, or one does.
+        """
         account = _account(secret_id) or caller.account
         secret = self._store.find_secret(account, call.region, secret_id)
         arn = secret.arn if secret else _arn(secret_id, caller, call.region)

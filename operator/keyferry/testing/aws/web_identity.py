@@ -1,28 +1,18 @@
 """Web identity tokens, verified as STS does: by the keys that their issuer publishes.
 
-The issuer's discovery document and key set are fetched over TLS, with the CA that the test or demo
-names for that issuer, and kept until a token names a key that is not among them. Only asymmetric
-algorithms are accepted: neither `none` nor an HMAC over a public key can pass. Whether a role trusts
-the identity is `sts`'s question.
+See `keyferry.testing.issuerkeys` for how these are fetched. Whether a role trusts the identity is `sts`'s question.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import ssl
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import aiohttp
 import jwt
 
 from keyferry.testing.aws.wire import AwsError
-
-ALGORITHMS: Final = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
-FETCH_TIMEOUT_S: Final = 5.0
+from keyferry.testing.issuerkeys import ALGORITHMS, IssuerKeys, IssuerUnreachable, UnknownKey
 
 _NO_KEY: Final = (
     "Couldn't retrieve verification key from your identity provider,  please reference "
@@ -114,65 +104,17 @@ def _invalid(message: str) -> AwsError:
     return AwsError("InvalidIdentityToken", message, verbatim=True)
 
 
-class IssuerKeys:
-    """The keys that issuers publish, fetched when they are needed."""
+async def key_of(issuers: IssuerKeys, claim: Claim) -> jwt.PyJWK:
+    """The key that a token names.
 
-    def __init__(self) -> None:
-        self._contexts: dict[str, ssl.SSLContext] = {}
-        self._keys: dict[str, dict[str, jwt.PyJWK]] = {}
-        self._lock = asyncio.Lock()
-
-    def trust(self, issuer: str, ca_pem: str) -> None:
-        """Believe this CA for this issuer's documents, and forget keys fetched before."""
-        context = ssl.create_default_context()
-        context.load_verify_locations(cadata=ca_pem)
-        self._contexts[issuer] = context
-        self._keys.pop(issuer, None)
-
-    async def key(self, claim: Claim) -> jwt.PyJWK:
-        """The key that a token names.
-
-        Raises:
-            AwsError: the algorithm is not accepted, the issuer has no such key or cannot be reached.
-        """
-        if claim.algorithm not in ALGORITHMS:
-            raise _invalid(_NOT_VALID)
-        async with self._lock:
-            if claim.key_id not in self._keys.get(claim.issuer, {}):
-                self._keys[claim.issuer] = await self._fetch(claim.issuer)
-        try:
-            return self._keys[claim.issuer][claim.key_id]
-        except KeyError:
-            raise _invalid(_NO_KEY) from None
-
-    async def _fetch(self, issuer: str) -> dict[str, jwt.PyJWK]:
-        context = self._contexts.get(issuer) or ssl.create_default_context()
-        timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
-        try:
-            async with aiohttp.ClientSession(timeout=timeout) as http:
-                discovery = await _get(
-                    http, f"{issuer.rstrip('/')}/.well-known/openid-configuration", context
-                )
-                if discovery.get("issuer") != issuer:
-                    raise _invalid(_NO_KEY)
-                found = await _get(http, str(discovery.get("jwks_uri", "")), context)
-        except (aiohttp.ClientConnectorError, TimeoutError):
-            raise AwsError("IDPCommunicationError", verbatim=True) from None
-        except (aiohttp.ClientError, ValueError):
-            raise _invalid(_NO_KEY) from None
-        keys = {}
-        for one in found.get("keys", []):
-            if one.get("use", "sig") == "sig" and one.get("kty") in {"RSA", "EC"}:
-                keys[str(one.get("kid", ""))] = jwt.PyJWK(one)
-        return keys
-
-
-async def _get(http: aiohttp.ClientSession, url: str, context: ssl.SSLContext) -> Mapping[str, Any]:
-    if not url.startswith("https://"):
-        raise ValueError("an issuer's documents are served over TLS")
-    async with http.get(url, ssl=context, allow_redirects=False) as response:
-        response.raise_for_status()
-        content = json.loads(await response.read())
-    if response.status != 200 or not isinstance(content, dict):
-        raise ValueError("not the document that was asked for")
-    return content
+    Raises:
+        AwsError: the algorithm is not accepted, the issuer has no such key or cannot be reached.
+    """
+    if claim.algorithm not in ALGORITHMS:
+        raise _invalid(_NOT_VALID)
+    try:
+        return await issuers.key(claim.issuer, claim.key_id)
+    except IssuerUnreachable:
+        raise AwsError("IDPCommunicationError", verbatim=True) from None
+    except UnknownKey:
+        raise _invalid(_NO_KEY) from None

@@ -64,6 +64,7 @@ PUBLISHED: Final[Mapping[str, tuple[int, str]]] = {
             "the incoming identity token could not be reached."
         ),
     ),
+    "InternalServerError": (500, "An error occurred on the server side."),
     "InternalServiceError": (500, "An error occurred on the server side."),
     "InvalidRequestException": (400, MARKED_FOR_DELETION),
     "InvalidSignatureException": (
@@ -222,7 +223,10 @@ class Call:
 
     @cached_property
     def secret_ids(self) -> tuple[str, ...]:
-        """The secrets that the call names, as it names them."""
+        """The secrets or parameters that the call names, as it names them."""
+        if self.service == "ssm":
+            one = self.params.get("Name") or self.params.get("ResourceId") or self.params.get("Path")
+            return tuple(str(name) for name in self.params.get("Names") or [one] if name)
         if self.service != "secretsmanager":
             return ()
         named = self.params.get("SecretIdList") or [self.params.get("SecretId") or self.params.get("Name")]
