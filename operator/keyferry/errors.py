@@ -182,6 +182,12 @@ class CredentialsExpired(AuthFailed):
     reason = "CredentialsExpired"
 
 
+class LeaseLost(ProviderError):
+    """What was lent has ended before its time, or cannot be asked for any more: only new values help."""
+
+    reason = "LeaseLost"
+
+
 class RateLimited(ProviderError):
     """The store asks for fewer calls; `retry` may carry its own word for how long to wait."""
 
@@ -250,6 +256,22 @@ class KubeUnavailable(KubeError):
     """The API server cannot be reached, answers 5xx, or asks to slow down (429)."""
 
     reason = "APIServerUnavailable"
+
+
+class KubeTimedOut(KubeUnavailable):
+    """The API server did not answer in time."""
+
+
+class KubeUntrusted(KubeUnavailable):
+    """The API server's certificate is not vouched for by the authorities that are believed."""
+
+
+class KubeUnresolved(KubeUnavailable):
+    """The API server's name cannot be resolved."""
+
+
+class KubeMalformed(KubeError):
+    """What answers is no API server, or its answer is longer than any that is read."""
 
 
 class KubeGone(KubeError):

@@ -187,7 +187,7 @@ def configure(level: str = "info", style: str = "text", times: str = "iso8601") 
     # Libraries: their info is our debug, and some of them would log requests or bodies at debug.
     for name in ("kopf", "aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("boto3", "botocore", "urllib3", "s3transfer"):
+    for name in ("boto3", "botocore", "urllib3", "s3transfer", "azure", "msal"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -8,16 +8,18 @@ passed the contract suites.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
+from keyferry.api.external_secret import RemoteRef
 from keyferry.api.model import Model
 from keyferry.api.secret_store import SecretStoreSpec
 from keyferry.errors import ProviderError
+from keyferry.lease import Lease
 from keyferry.secretdata import SecretBytes, SecretData
 
 
@@ -151,6 +153,10 @@ class Verdict(enum.Enum):
     """Cannot be told in general, for example because the identity depends on each ExternalSecret."""
 
 
+Selector = Callable[[SecretBytes, RemoteRef, bool], SecretBytes | Mapping[str, SecretBytes]]
+"""From a raw answer, the reference and whether its members are wanted, to the value or to the members."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadingRules:
     """How a provider's raw value becomes a property, a map or bytes: the API's rules differ by provider.
@@ -160,11 +166,14 @@ class ReadingRules:
         missing_property_is_absent: a missing property counts as an absent remote secret (deletionPolicy).
         asks_with_all: the store is asked with all that a reference has (see `Read`), and its answer is the
             value, or the JSON object of the values: no property is taken out of it.
+        select: takes what a reference wants out of the answer, in place of the rules above; pure. Raises what
+            `core.select.select_value` raises.
     """
 
     literal_property_first: bool = False
     missing_property_is_absent: bool = False
     asks_with_all: bool = False
+    select: Selector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,17 +274,24 @@ class Found:
     Args:
         name: the key that it gives, before any rewrite or conversion.
         answer: its value where the search brought it along, else the question that reads it.
+        key: the remote key as a manifest would name it, where the value was brought along and the name is another.
     """
 
     name: str
     answer: RemoteValue | Read
+    key: str = ""
+
+    @property
+    def remote_key(self) -> str:
+        """The remote key as a manifest would name it: policies about keys decide by it."""
+        return self.answer.key if isinstance(self.answer, Read) else self.key or self.name
 
 
 class StoreClient(Protocol):
     """A connection to one store under one identity, shared by all that have the same fingerprint.
 
     The planner calls `read` concurrently, at most `max_concurrency` at once; never after `close`. A client
-    neither retries nor sleeps: the planner does.
+    neither retries nor sleeps: the planner does (but see `PacedClient`).
     """
 
     batch_size: int
@@ -323,6 +339,55 @@ class StoreClient(Protocol):
 
     async def close(self) -> None:
         """End the connection; revoke what was leased."""
+        ...
+
+
+@runtime_checkable
+class PacedClient(StoreClient, Protocol):
+    """A client of a store that takes so few calls that it waits with them by itself.
+
+    Whoever asks knows by `room` how long that would be. Clients of other identities may use the same room.
+    """
+
+    def room(self) -> float:
+        """In how many seconds a call could go that nobody waits for yet."""
+        ...
+
+
+class Follower(Protocol):
+    """Who is told of changes at a store."""
+
+    def changed(self, key: str, at: datetime | None = None) -> None:
+        """A remote secret was created, changed or deleted.
+
+        Args:
+            at: when it was last written, by the store's clock, where that is all that is known: who has read it
+                since then has read what there is.
+        """
+        ...
+
+    def missed(self) -> None:
+        """Anything may have changed."""
+        ...
+
+    def known(self) -> Iterable[str]:
+        """The remote keys that somebody reads: of those that are no longer there `changed` is told."""
+        ...
+
+
+@runtime_checkable
+class WatchingClient(StoreClient, Protocol):
+    """A client of a store that tells of changes."""
+
+    async def watch(self, follower: Follower) -> None:
+        """Tell of changes until cancelled; what has changed before is told first.
+
+        Called once at a time, only while somebody reads from the store. Waits and tries again by itself while
+        the store cannot be reached. Notices only make readers ask sooner, under the client's own identity.
+
+        Raises:
+            KeyferryError: changes cannot be told, as for want of a right; it is called again much later.
+        """
         ...
 
 
@@ -377,6 +442,13 @@ class Provider(Protocol):
         ...
 
 
+@runtime_checkable
+class WatchingProvider(Provider, Protocol):
+    """A kind of store whose clients are `WatchingClient`s."""
+
+    watches: ClassVar[bool]
+
+
 @dataclass(frozen=True, slots=True)
 class GeneratorView:
     """A generator as its code sees it.
@@ -405,12 +477,14 @@ class Generated:
 
     Args:
         data: the values by key.
-        state: what `Generator.cleanup` needs to take back what was made elsewhere, as JSON without any
-            secret value; empty where there is nothing to take back.
+        state: what `Generator.cleanup` and `LeasingGenerator.renew` need to know of what was made elsewhere,
+            as JSON without any secret value; empty where there is nothing to know.
+        lease: how long it stays good; None for as long as nobody takes it back. Only together with a state.
     """
 
     data: SecretData
     state: bytes = b""
+    lease: Lease | None = None
 
 
 class Generator(Protocol):
@@ -457,4 +531,22 @@ class Generator(Protocol):
 
     async def close(self) -> None:
         """Let go of what calls share."""
+        ...
+
+
+@runtime_checkable
+class LeasingGenerator(Generator, Protocol):
+    """A generator of values that end, and whose end can be put off."""
+
+    async def renew(self, view: GeneratorView, state: bytes, cluster: ClusterAccess) -> Lease:
+        """Put off the end of what the state tells of; the lease as it is then.
+
+        Called when a lease that `AtTheEnd.RENEW` is due, as often as it takes until it has ended. What it gives
+        may be less than was there before, where the other side has a last end.
+
+        Raises:
+            LeaseLost: it has ended already.
+            AccessDenied: the identity may not renew: another try would not help.
+            KeyferryError: it failed, and will be tried again.
+        """
         ...

@@ -25,6 +25,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.cluster.servers import Servers
+from tests.vaultfixtures import build_if_needed, postgres, started_vault, vault_proxy  # noqa: F401 - fixtures
 
 from keyferry.errors import KubeError, KubeNotFound
 from keyferry.localcluster import LocalCluster, Silent, StreamProgress, binaries
@@ -37,6 +38,7 @@ from keyferry.testing.kubeclient import KubeClient, path_of
 from keyferry.testing.leaks import LeakDetector
 from keyferry.testing.operator import OperatorProcess
 from keyferry.testing.tenant import Tenant
+from keyferry.testing.vault import VaultServer
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUP = "external-secrets.io/v1"
@@ -62,6 +64,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             binaries.obtain(StreamProgress(sys.stderr))
             if with_helm:
                 binaries.obtain_helm(StreamProgress(sys.stderr))
+    build_if_needed(session)
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +117,18 @@ def administrator(aws: StrictAws, cluster: LocalCluster) -> Administrator:
     administrator = aws.administrator()
     administrator.trust_cluster(cluster.issuer, cluster.ca_pem)
     return administrator
+
+
+@pytest.fixture(scope="session")
+def vault(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
+    """A real Vault that trusts the cluster: `auth/kubernetes` asks its API server, `auth/jwt` its keys.
+
+    See `tests.vaultfixtures` and `keyferry.testing.vault` for how to use it; `vault_proxy` and `postgres` go with it.
+    """
+    with started_vault(tmp_path_factory) as running:
+        running.administrator.trust_cluster(cluster)
+        running.administrator.trust_issuer(cluster.issuer, cluster.ca_pem)
+        yield running
 
 
 @pytest.fixture
@@ -274,12 +289,12 @@ def tenant(kube: KubeClient, namespace: str) -> Tenant:
 def second_look(request: pytest.FixtureRequest) -> Iterator[None]:
     """After every test: a second look at an unchanged world makes no write at all."""
     names = set(request.fixturenames)
-    ours = "tenant" in names and bool(names & {"operator", "private_operator", "servers_operator"})
+    ours = "tenant" in names and bool(names & {"operator", "private_operator", "servers_operator", "azure_operator"})
     if not ours or request.node.get_closest_marker("restless"):
         yield
         return
     # Asked for here, so that the operators still run and the namespace still exists when this ends.
-    for name in ("tenant", "private_operator", "servers_operator", "operator"):
+    for name in ("tenant", "private_operator", "servers_operator", "azure_operator", "operator"):
         if name in names:
             request.getfixturevalue(name)
     tenant: Tenant = request.getfixturevalue("tenant")

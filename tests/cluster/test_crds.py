@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests/unit/api/samples"
 API = "external-secrets.io/v1"
 CRDS = [f"{kind.plural}.{kind.group}" for kind in KINDS]
+PLURALS = {kind.kind: kind.plural for kind in KINDS}
 CLUSTER_SCOPED = frozenset(kind.kind for kind in KINDS if kind.scope == "Cluster")
 ENTRY = {"secretKey": "password", "remoteRef": {"key": "db"}}
 AWS = {"service": "SecretsManager", "region": "eu-central-1"}
@@ -94,7 +95,7 @@ def test_every_sample_is_accepted_strictly(client, namespace):
     for file in sorted(SAMPLES.glob("*.yaml")):
         for sample in yaml.safe_load_all(file.read_text("utf-8")):
             scoped = "" if sample["kind"] in CLUSTER_SCOPED else namespace
-            path = path_of(sample["apiVersion"], f"{sample['kind'].lower()}s", namespace=scoped)
+            path = path_of(sample["apiVersion"], PLURALS[sample["kind"]], namespace=scoped)
             body = {key: sample[key] for key in ("apiVersion", "kind", "metadata", "spec")}
             if scoped:
                 body["spec"] = _at_home(body["spec"], namespace)

@@ -220,7 +220,7 @@ def test_generator_that_does_not_exist_is_named_and_waited_for(
     tenant.wait_synced("app")
 
 
-@pytest.mark.parametrize("kind", ["Grafana", "GCRAccessToken", "VaultDynamicSecret"])
+@pytest.mark.parametrize("kind", ["Grafana", "GCRAccessToken"])
 def test_kind_that_is_not_available_says_so(tenant: Tenant, operator: OperatorProcess, kind: str) -> None:
     tenant.create(external_secret("app", generated(kind, "g"), store=""))
 

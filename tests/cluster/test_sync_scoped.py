@@ -112,7 +112,8 @@ def test_operator_of_one_namespace_does_all_its_work_with_the_rbac_that_it_ships
 
     assert refused(api_proxy) == []
     verbs = {"list clustersecretstores", "watch clustersecretstores", "update clustersecretstores/status"}
-    assert elsewhere(api_proxy, namespace) <= verbs | {"get clustersecretstores"}
+    policies = {"list storepolicies", "watch storepolicies"}
+    assert elsewhere(api_proxy, namespace) <= verbs | policies | {"get clustersecretstores"}
     assert tenant.values("shared") == {"v": TWO}
 
 

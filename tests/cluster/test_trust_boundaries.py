@@ -234,8 +234,8 @@ def platform_owner_may_allow_an_address(world: World) -> None:
         world.tenant.create(store(name=name, provider=vault, controller="private"))
 
     for name in ("by-number", "by-name"):
-        # Past the address, to what this version does not do yet.
-        world.tenant.wait_told(name, REFUSED, "SecretStore", 'provider "vault" is not available yet')
+        # Past the address, to the Secret that is not there.
+        world.tenant.wait_told(name, REFUSED, "SecretStore", '/t" does not exist')
 
 
 # What stores say

@@ -14,8 +14,11 @@ from keyferry.api.cluster_external_secret import ClusterExternalSecretSpec
 from keyferry.api.external_secret import ExternalSecretSpec
 from keyferry.api.providers.aws import AWSProvider
 from keyferry.api.providers.fake import FakeProvider
+from keyferry.api.providers.kubernetes import KubernetesProvider
+from keyferry.api.providers.vault import VaultProvider
 from keyferry.api.providers.webhook import WebhookProvider
 from keyferry.api.secret_store import SecretStoreProvider, SecretStoreSpec
+from keyferry.api.store_policy import PolicyStoreRef, StorePolicyRule, StorePolicySpec
 from keyferry.providers.registry import AVAILABLE
 
 from .markdown import ROOT, headings, prose, spans, table
@@ -90,6 +93,18 @@ def test_page_of_clusterexternalsecret_has_every_field():
     assert rows == wanted - {"externalSecretMetadata"}
 
 
+def test_page_of_storepolicy_has_every_field():
+    rows = documented(KINDS / "storepolicy.md", "Field", "Default", "What it does")
+    wanted = {
+        f"{parts}.{field}"
+        for parts, model in (("storeRefs[]", PolicyStoreRef), ("rules[]", StorePolicyRule))
+        for field in model.__struct_encode_fields__
+    }
+
+    assert rows == wanted
+    assert {"storeRefs", "rules"} == set(StorePolicySpec.__struct_encode_fields__)
+
+
 def test_page_of_aws_has_every_field():
     rows = documented(PROVIDERS / "aws.md", "Field", "What it does")
     missing = {
@@ -106,6 +121,30 @@ def test_page_of_fake_has_every_field():
     rows = documented(PROVIDERS / "fake.md", "Field", "What it does")
 
     assert rows == set(fields(FakeProvider)) - {"data[]"}
+
+
+def test_page_of_kubernetes_has_every_field():
+    rows = documented(PROVIDERS / "kubernetes.md", "Field", "What it does")
+    missing = {
+        path
+        for path in set(fields(KubernetesProvider)) - rows
+        if not any(path.startswith(f"{row}.") or row.startswith(f"{path}.") for row in rows)
+    }
+
+    assert set() == missing
+    assert set() == rows - set(fields(KubernetesProvider))
+
+
+def test_page_of_vault_has_every_field():
+    rows = documented(PROVIDERS / "vault.md", "Field", "What it does")
+    missing = {
+        path
+        for path in set(fields(VaultProvider)) - rows
+        if not any(path.startswith(f"{row}.") or row.startswith(f"{path}.") for row in rows)
+    }
+
+    assert set() == missing
+    assert set() == rows - set(fields(VaultProvider))
 
 
 def test_page_of_webhook_has_every_field():

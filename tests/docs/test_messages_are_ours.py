@@ -12,6 +12,9 @@ from .markdown import ROOT, prose, shown
 QUOTING = {
     "docs/troubleshooting.md": ("", ""),
     "docs/providers/aws.md": ("## What it says", ""),
+    "docs/providers/aws-parameter-store.md": ("## What it says", ""),
+    "docs/providers/kubernetes.md": ("## What it says", ""),
+    "docs/providers/vault.md": ("## What it says", ""),
     "docs/providers/webhook.md": ("## What it says", ""),
     "docs/kinds/secretstore.md": ("and then has the cause:", "Each change"),
 }

@@ -43,7 +43,7 @@ def test_readme_leads_to_the_index():
     assert "docs/index.md" in links(ROOT / "README.md")
 
 
-@pytest.mark.parametrize("name", ["clusterexternalsecret", "externalsecret", "secretstore"])
+@pytest.mark.parametrize("name", ["clusterexternalsecret", "externalsecret", "secretstore", "storepolicy"])
 def test_page_of_a_kind_has_the_parts_of_all(name):
     found = [text for level, text in headings(ROOT / f"docs/kinds/{name}.md") if level == 2]
 

@@ -35,6 +35,7 @@ def test_each_boundary_has_a_row():
     words = {
         "References": "t-references",
         "Who may use a store": "t-conditions",
+        "Which keys a namespace may read": "t-policies",
         "Ambient identity": "--ambient-identity",
         "Tokens": "t-audiences",
         "Addresses": "t-resolved",

@@ -54,6 +54,10 @@ STORE_INVALID_CONFIGURATION: Final = "InvalidStoreConfiguration"
 STORE_VALIDATION_FAILED: Final = "ValidationFailed"
 """False: part of the API; today's writers use InvalidProviderConfig."""
 
+# Reasons of a StorePolicy's Ready condition; a good one has STORE_VALID
+STORE_POLICY_INVALID: Final = "InvalidPolicy"
+"""False: the policy cannot be used, and lets nothing in."""
+
 # Reasons of events
 EVENT_CREATED: Final = "Created"
 EVENT_UPDATED: Final = "Updated"
@@ -64,6 +68,8 @@ EVENT_GENERATED: Final = "Generated"
 """A generator made new values although their refresh was not due: their Secret was deleted or changed."""
 EVENT_CLEANUP_FAILED: Final = "CleanupFailed"
 """What a generator made elsewhere could not be taken back. Also the reason of a GeneratorState's condition."""
+EVENT_LEASE_NOT_RENEWED: Final = "LeaseNotRenewed"
+"""The lease of what a generator made elsewhere could not be renewed so far, and its end is near."""
 EVENT_KEY_COLLISION: Final = "KeyCollision"
 """A rewrite gave two keys the same name, and one value was lost."""
 EVENT_UPDATE_FAILED: Final = "UpdateFailed"

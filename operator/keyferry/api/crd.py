@@ -6,6 +6,7 @@ into crds/; nothing here runs in the operator.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Literal, NamedTuple
 
 from keyferry.api import names
@@ -17,6 +18,7 @@ from keyferry.api.generators.state import GeneratorStateSpec, GeneratorStateStat
 from keyferry.api.model import Model
 from keyferry.api.openapi import Schema, object_schema, without_descriptions
 from keyferry.api.secret_store import SecretStoreSpec, SecretStoreStatus
+from keyferry.api.store_policy import StorePolicySpec, StorePolicyStatus
 
 _READY: Final = '.status.conditions[?(@.type=="Ready")]'
 
@@ -27,7 +29,7 @@ class Column(NamedTuple):
     Args:
         name: its heading.
         path: JSONPath of the value.
-        type: string or date.
+        type: string, integer or date.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Kind(NamedTuple):
         group: its API group.
         versions: its versions, all with the same schema.
         categories: groups of kinds for `kubectl get`.
+        needs_spec: whether the API server refuses an object without a spec.
     """
 
     kind: str
@@ -81,6 +84,7 @@ class Kind(NamedTuple):
         Version(names.LEGACY_VERSION, served=False, deprecated=True),
     )
     categories: tuple[str, ...] = (names.CATEGORY,)
+    needs_spec: bool = False
 
     @property
     def singular(self) -> str:
@@ -90,7 +94,7 @@ class Kind(NamedTuple):
     @property
     def plural(self) -> str:
         """The name in URLs."""
-        return f"{self.singular}s"
+        return re.sub(r"(?<![aeiou])ys$", "ies", f"{self.singular}s")
 
 
 _GENERATOR_VERSIONS: Final = (Version(names.GENERATORS_API_VERSION.rpartition("/")[2], storage=True),)
@@ -201,6 +205,22 @@ KINDS: Final = (
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
     ),
+    Kind(
+        names.STORE_POLICY,
+        "Cluster",
+        ("stp",),
+        "Says which remote keys of ClusterSecretStores a namespace may read.",
+        StorePolicySpec,
+        StorePolicyStatus,
+        (
+            Column("Stores", ".status.stores", "integer"),
+            Column("Ready", f"{_READY}.status"),
+            Column("Age", ".metadata.creationTimestamp", "date"),
+        ),
+        group=names.KEYFERRY_GROUP,
+        versions=(Version(names.KEYFERRY_API_VERSION.rpartition("/")[2], storage=True),),
+        needs_spec=True,
+    ),
 )
 """All kinds, in the order in which they are printed."""
 
@@ -265,8 +285,8 @@ def _version(kind: Kind, version: Version) -> dict[str, Any]:
     if kind.selectable and version.served:
         entry["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
     root = _root(kind)
-    # Nobody is shown a version that is not served, and the whole must fit into kubectl's annotation.
-    entry["schema"] = {"openAPIV3Schema": root if version.served else without_descriptions(root)}
+    # Texts are the present version's: the whole must fit into kubectl's annotation.
+    entry["schema"] = {"openAPIV3Schema": root if version.storage else without_descriptions(root)}
     return entry
 
 
@@ -279,7 +299,8 @@ def _root(kind: Kind) -> Schema:
     }
     if kind.status is not None:
         properties["status"] = object_schema(kind.status)
-    return {"description": kind.description, "type": "object", "properties": properties}
+    required = {"required": ["spec"]} if kind.needs_spec else {}
+    return {"description": kind.description, "type": "object", "properties": properties} | required
 
 
 def file_name(kind: Kind) -> str:

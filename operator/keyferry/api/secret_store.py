@@ -46,6 +46,8 @@ class SecretStoreProvider(Model, frozen=True, kw_only=True):
     """GitLab CI/CD variables."""
     kubernetes: KubernetesProvider | None = None
     """Secrets of a Kubernetes cluster."""
+    open_bao: VaultProvider | None = None
+    """OpenBao, KV engine."""
     vault: VaultProvider | None = None
     """HashiCorp Vault, KV engine."""
     webhook: WebhookProvider | None = None
@@ -95,8 +97,6 @@ class SecretStoreProvider(Model, frozen=True, kw_only=True):
     """1Password Connect server."""
     onepassword_sdk: Untyped | None = field(name="onepasswordSDK", default=None)
     """1Password service accounts."""
-    open_bao: Untyped | None = None
-    """OpenBao, KV engine."""
     oracle: Untyped | None = None
     """Oracle Cloud Infrastructure Vault."""
     ovh: Untyped | None = None

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from keyferry.core.origins import TrustedVaults
 from keyferry.duration import parse_go_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,6 +63,21 @@ class ListenAddress(click.ParamType[tuple[str, int] | None]):
         if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
             self.fail(f"{value!r} is no address such as :8080", param, ctx)
         return host.strip("[]"), int(port)
+
+
+class VaultAddresses(click.ParamType[TrustedVaults]):
+    """Addresses of Vaults, with commas between them."""
+
+    name = "URL,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TrustedVaults:
+        """See the base class."""
+        if isinstance(value, TrustedVaults):
+            return value
+        try:
+            return TrustedVaults(text for text in str(value).split(",") if text.strip())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def go_flag(name: str, *, default: bool, text: str, hidden: bool = False) -> Callable[[F], F]:

@@ -27,6 +27,7 @@ from keyferry.cli.hardening import harden
 from keyferry.cli.probes import QUEUE_WAIT_S, WATCH_SILENCE_S, Endpoints, Health, Pieces, told
 from keyferry.clock import SystemClock
 from keyferry.core.addresses import AddressPolicy
+from keyferry.core.origins import TrustedVaults
 from keyferry.errors import KeyferryError, KubeError, KubeUnavailable
 from keyferry.generators.registry import build_generators as build_local_generators
 from keyferry.gotemplate import Limits
@@ -37,7 +38,8 @@ from keyferry.kube.config import ClusterConfig, load_config
 from keyferry.kube.events import EventRecorder
 from keyferry.kube.listing import list_objects, served_plurals
 from keyferry.kube.pace import Pace
-from keyferry.kube.status import PLURALS
+from keyferry.kube.remote import RemoteClusters
+from keyferry.kube.status import PLURALS, STORE_POLICIES
 from keyferry.kube.watch import SILENCE_S, Change, MetadataWatch, Watched
 from keyferry.planner.planner import UNWATCHED_AGE_S, Planner
 from keyferry.ports import AmbientIdentity, ObjectKey
@@ -50,10 +52,19 @@ from keyferry.reconcile.generator_state import observe_state, reconcile_generato
 from keyferry.reconcile.namespace import NAMESPACE, reconcile_namespace
 from keyferry.reconcile.observe import Observer, look_again
 from keyferry.reconcile.queue import Lane, WorkQueue
+from keyferry.reconcile.remote import StoreNews
 from keyferry.reconcile.rendering import Rendering, RenderSettings
 from keyferry.reconcile.resync import INTERVAL_S, Resync, collection_path
 from keyferry.reconcile.runner import AHEAD, Runner
 from keyferry.reconcile.secret_store import outage_began, outage_ended, reconcile_store, store_kinds
+from keyferry.reconcile.store_policy import (
+    observe_policy,
+    policies_failed,
+    policies_listed,
+    policies_unserved,
+    reconcile_store_policy,
+    stores_listed,
+)
 
 if TYPE_CHECKING:
     # kopf takes a while to import: not before it is needed.
@@ -64,7 +75,8 @@ log = logging.getLogger("keyferry")
 STORES_FIRST_S: Final = 10.0
 """ExternalSecrets wait so long at the start for their stores' first validation."""
 STATES_FIRST_S: Final = 10.0
-"""And so long for what generators made before: without the right to read it, everything else must go on."""
+"""And so long for what generators made before, and for StorePolicies: without the right to read them, everything
+else must go on."""
 DRAIN_S: Final = 20.0
 FLUSH_S: Final = 3.0
 _RETRY_START_S: Final = 2.0
@@ -91,6 +103,7 @@ class RunOptions:
     refresh_status_interval: float = 300.0
     ambient_identity: str = "all"
     allow_address: tuple[str, ...] = ()
+    trusted_vaults: TrustedVaults = field(default_factory=TrustedVaults)
     enable_flood_gate: bool = True
     enable_secret_store_reconciler: bool = True
     enable_cluster_store_reconciler: bool = True
@@ -178,6 +191,7 @@ class Process:
                 names.CLUSTER_EXTERNAL_SECRET: reconcile_cluster_external_secret,
                 NAMESPACE: reconcile_namespace,
                 names.GENERATOR_STATE: reconcile_generator_state,
+                names.STORE_POLICY: reconcile_store_policy,
             }
             | dict.fromkeys(store_kinds(), reconcile_store),
         )
@@ -201,9 +215,12 @@ class Process:
         books = Books()
         access = KubeAccess(api)
         addresses = AddressPolicy(options.allow_address)
-        provider_settings = ProviderSettings(AmbientIdentity(options.ambient_identity), addresses)
-        providers = build_providers(provider_settings)
-        return Engine(
+        provider_settings = ProviderSettings(
+            AmbientIdentity(options.ambient_identity), addresses, options.trusted_vaults
+        )
+        providers = build_providers(provider_settings, RemoteClusters(self._config, addresses))
+        news = StoreNews()
+        engine = Engine(
             settings=Settings(
                 controller_class=options.controller_class,
                 namespace=options.namespace,
@@ -234,6 +251,7 @@ class Process:
                 watched=self._is_watched,
                 # Who has stores checked more often wants to know sooner.
                 unwatched_age_s=min(UNWATCHED_AGE_S, 0.5 * (options.store_requeue_interval or math.inf)),
+                readers=news,
             ),
             # Events wait for a calm moment: nobody waits for them.
             events=EventRecorder(
@@ -243,6 +261,8 @@ class Process:
             generators={**build_local_generators(), **build_generators(provider_settings, providers)},
             rendering=Rendering(_render_settings(options)),
         )
+        news.engine = engine
+        return engine
 
     async def _serve(self) -> None:
         from keyferry.cli.exposition import CONTENT_TYPE, exposition
@@ -281,11 +301,14 @@ class Process:
             self._spawn(self._tell_complete(NAMESPACE, namespaces), "know namespaces")
         if self.engine.settings.cluster_external_secrets:
             self._spawn(self._watch_cluster_external_secrets(), "watch cluster external secrets")
+        if self.engine.settings.cluster_stores:
+            self._spawn(self._watch_store_policies(), "watch store policies")
         states = None
         if self._options.enable_generator_state:
             states = asyncio.Event()
             self._spawn(self._watch_generator_states(states), "watch generator states")
         await self._patiently(self._list_stores)
+        stores_listed(self.engine)
         self._spawn(self._open_gate(secrets, states), "open gate")
         self._spawn(self._resync.run(), "resync")
 
@@ -318,6 +341,27 @@ class Process:
         self.engine.books.generator_states.complete = True
         known.set()
 
+    async def _watch_store_policies(self) -> None:
+        """Watch them as soon as their definition is there. Whole objects: what they forbid counts at once."""
+        engine = self.engine
+        await self._until_served(
+            names.KEYFERRY_API_VERSION,
+            {STORE_POLICIES},
+            missing=lambda: policies_unserved(engine),
+            failed=lambda error: policies_failed(engine, error),
+        )
+        watched = Watched(
+            f"/apis/{names.KEYFERRY_API_VERSION}/{STORE_POLICIES}",
+            handle=lambda *_: None,
+            known=lambda: [("", key.name) for key in engine.books.policies.records],
+            whole=functools.partial(observe_policy, engine),
+            listed=lambda: policies_listed(engine),
+            failed=lambda error: policies_failed(engine, error),
+        )
+        watch = MetadataWatch(engine.api, watched, silence_s=self._options.watch_silence)
+        self._spawn(watch.run(), "watch storepolicies")
+        self._health.follow(STORE_POLICIES, lambda: watch.signs)
+
     async def _watch_cluster_external_secrets(self) -> None:
         """Watch them as soon as their definition is there: a cluster of old may lack it."""
         plural = PLURALS[names.CLUSTER_EXTERNAL_SECRET]
@@ -331,16 +375,25 @@ class Process:
         )
 
     async def _until_served(
-        self, version: str, plurals: set[str], missing: Callable[[], None] = lambda: None
+        self,
+        version: str,
+        plurals: set[str],
+        missing: Callable[[], None] = lambda: None,
+        failed: Callable[[KubeError], object] = lambda _: None,
     ) -> None:
         """Wait until the API server's discovery tells of all these resources.
 
         Args:
             missing: called each time that one is missing.
+            failed: called each time that discovery fails.
         """
 
         async def look() -> None:
-            absent = plurals - await served_plurals(self.engine.api, version)
+            try:
+                absent = plurals - await served_plurals(self.engine.api, version)
+            except KubeError as error:
+                failed(error)
+                raise
             if absent:
                 missing()
                 raise KubeUnavailable(
@@ -401,6 +454,9 @@ class Process:
         if states is not None:
             with contextlib.suppress(TimeoutError):
                 await within(STATES_FIRST_S, states.wait())
+        if self.engine.settings.cluster_stores:
+            with contextlib.suppress(TimeoutError):
+                await within(STATES_FIRST_S, self.engine.books.policies.settled.wait())
         queue, stores, settled = self.engine.queue, self.engine.books.stores, self.engine.store_settled
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STORES_FIRST_S):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from keyferry.cli.flags import GoDuration, ListenAddress, go_flag
+from keyferry.cli.flags import GoDuration, ListenAddress, VaultAddresses, go_flag
 from keyferry.logs import LEVELS, TIME_FORMATS
 
 # Flags of the reference operator that are accepted and do nothing here, with the reason that is logged.
@@ -124,6 +124,13 @@ def _limits(command: Any) -> Any:
     multiple=True,
     metavar="HOST|CIDR",
     help="Let stores name this loopback or link-local address. Repeatable.",
+)
+@click.option(
+    "--trusted-vaults",
+    type=VaultAddresses(),
+    default=None,
+    metavar="URL,…",
+    help="Vaults that get ServiceAccount tokens which the API server accepts too.",
 )
 @click.option(
     "--generator-gc-grace-period",

@@ -164,6 +164,7 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "gcpsm": ("auth.workload_identity_federation.external_token_endpoint",),
     "gitlab": ("url",),
     "kubernetes": ("server.url",),
+    "openBao": ("server",),
     "vault": ("server",),
     "webhook": ("url",),
 }

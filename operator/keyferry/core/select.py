@@ -6,11 +6,13 @@ null gives nothing, everything else keeps its text as stored (`1.50` stays `1.50
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from keyferry import gjson
+from keyferry.api.external_secret import RemoteRef
 from keyferry.core.gotext import unquoted
 from keyferry.errors import PropertyNotFound, RemoteSecretNotFound, RenderError
 from keyferry.gjson.scan import entries
@@ -18,6 +20,9 @@ from keyferry.gjson.validate import is_valid
 from keyferry.secretdata import SecretBytes, SecretData
 
 _MAX_NAMED_KEYS: Final = 20
+Selector = Callable[[SecretBytes, RemoteRef, bool], SecretBytes | Mapping[str, SecretBytes]]
+"""A provider's own rule, in place of those here: see `ports.Selector`, which is the same."""
+
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _STRING: Final = msgspec.json.Decoder(str)
 _SPACE: Final = b" \t\r\n"

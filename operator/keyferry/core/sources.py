@@ -23,7 +23,7 @@ from keyferry.api.external_secret import (
 from keyferry.core.decode import check_null_bytes, decode
 from keyferry.core.keys import convert_keys, validate_keys
 from keyferry.core.rewrite import Rewritten, rewrite
-from keyferry.core.select import select_map, select_value
+from keyferry.core.select import Selector, select_map, select_value
 from keyferry.core.template import Renderer
 from keyferry.errors import (
     KeyferryError,
@@ -74,6 +74,8 @@ class Answered:
     Args:
         source: how errors name the store or generator.
         literal_first, missing_is_absent, final: the provider's reading rules; `final` is `asks_with_all`.
+        select: takes what the entry wants out of the value, where the provider has a rule of its own: of value,
+            reference, and whether members are wanted.
         rewritten: whether the map already has the keys of the target: it was kept, not generated.
     """
 
@@ -83,6 +85,7 @@ class Answered:
     literal_first: bool = False
     missing_is_absent: bool = False
     final: bool = False
+    select: Selector | None = None
     rewritten: bool = False
 
 
@@ -313,15 +316,12 @@ def _selected(
     """
     question, remote = answered.question, answered.question.remote
     if remote is not None and isinstance(value, SecretBytes):
-        selected = select_value(
-            value,
-            "" if answered.final else remote.property,
-            literal_first=answered.literal_first,
-            missing_is_absent=answered.missing_is_absent,
-        )
-        if key := question.secret_key:
-            return Rewritten({key: _decoded(selected, remote, f"the value for {key!r}")})
-        value = select_map(selected)
+        selected = _taken(answered, value, remote)
+        if isinstance(selected, SecretBytes):
+            if key := question.secret_key:
+                return Rewritten({key: _decoded(selected, remote, f"the value for {key!r}")})
+            selected = select_map(selected)
+        value = selected
     entries = cast("Mapping[str, SecretBytes]", value)
     if answered.rewritten:
         return Rewritten(dict(entries))
@@ -334,6 +334,20 @@ def _selected(
     if policies is not None:
         valid = {name: _decoded(one, policies, f"the value of {name!r}") for name, one in valid.items()}
     return Rewritten(valid, result.collisions)
+
+
+def _taken(
+    answered: Answered, value: SecretBytes, remote: RemoteRef
+) -> SecretBytes | Mapping[str, SecretBytes]:
+    """What a reference wants out of an answer. Raises as `_selected`."""
+    if answered.select is not None:
+        return answered.select(value, remote, not answered.question.secret_key)
+    return select_value(
+        value,
+        "" if answered.final else remote.property,
+        literal_first=answered.literal_first,
+        missing_is_absent=answered.missing_is_absent,
+    )
 
 
 def _decoded(value: SecretBytes, policies: RemoteRef | Find, what: str) -> SecretBytes:

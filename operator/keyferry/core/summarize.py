@@ -34,6 +34,8 @@ FAILED_IMMUTABLE = "could not update secret, target is immutable"
 FAILED_OWNERSHIP = "failed to take ownership of target secret"
 FAILED_OWNED = "target is owned by another ExternalSecret"
 
+NOT_RENEWED = "; the lease of generated values could not be renewed so far, and its end is near: "
+
 MESSAGE_CREATED = "secret created"
 MESSAGE_UPDATED = "secret updated"
 MESSAGE_ORPHANED = "secret deleted because it was orphaned"
@@ -106,6 +108,12 @@ def told_of_resource(outcome: Outcome) -> Outcome:
 def missing_text(missing: Sequence[str]) -> str:
     """What a message says of optional entries that were left out; empty where there are none."""
     return one_line(f"; optional keys without a value: {'; '.join(missing)}") if missing else ""
+
+
+def with_trouble(message: str, trouble: str) -> str:
+    """A message with what is to be said about a lease that could not be renewed so far, and nothing older."""
+    message = message.partition(NOT_RENEWED)[0]
+    return one_line(f"{message}{NOT_RENEWED}{trouble}") if trouble else message
 
 
 def event_text(error: KeyferryError) -> str:

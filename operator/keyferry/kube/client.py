@@ -28,6 +28,7 @@ from keyferry.errors import (
     KubeGone,
     KubeInvalid,
     KubeNotFound,
+    KubeTimedOut,
     KubeUnavailable,
     after,
 )
@@ -61,7 +62,7 @@ class _Status(msgspec.Struct):
 _PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._:~-]+)+")
 """Paths of whole segments without ".." or quoting. Names in them come from manifests: none may lead elsewhere."""
 _STATUS: Final = msgspec.json.Decoder(_Status)
-_ERRORS: Final[dict[int, type[KubeError]]] = {
+ERRORS: Final[dict[int, type[KubeError]]] = {
     403: KubeForbidden,
     404: KubeNotFound,
     409: KubeConflict,
@@ -79,12 +80,21 @@ class KubeApi:
         config: where and who.
         pace: how many requests at once and how fast.
         timeout_s: longest time for one request, its answer included.
+        tries: how often a request is made that the server did not carry out.
     """
 
-    def __init__(self, config: ClusterConfig, pace: Pace, *, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        config: ClusterConfig,
+        pace: Pace,
+        *,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        tries: int = MAX_TRIES,
+    ) -> None:
         self._config = config
         self._pace = pace
         self._timeout_s = timeout_s
+        self._tries = tries
         self._session: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
         self._closed = False
@@ -178,16 +188,16 @@ class KubeApi:
         headers = {"Content-Type": content_type} if data is not None else {}
         if accept:
             headers["Accept"] = accept
-        for attempt in range(1, MAX_TRIES + 1):
+        for attempt in range(1, self._tries + 1):
             async with self._pace.ahead if ahead else self._pace:
                 headers |= await self._authorization(fresh=attempt > 1)
                 status, text, wait_s = await self._once(method, url, data, headers)
             if status < 300:
                 return text
-            if status == 401 and attempt == 1:
+            if status == 401 and attempt == 1 < self._tries:
                 continue  # the token may have rotated since it was read
-            if status != 429 or attempt == MAX_TRIES or wait_s > LONGEST_WAIT_S:
-                raise refusal(status, text, method, path, wait_s)
+            if status != 429 or attempt == self._tries or wait_s > LONGEST_WAIT_S:
+                raise self._refused(status, text, method, path, wait_s)
             self._pace.slow_down(wait_s)
         raise AssertionError("unreachable")
 
@@ -207,10 +217,26 @@ class KubeApi:
             async with self._session.request(
                 method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
-                text = await response.read()
+                text = await self._body(response)
                 return response.status, text, _retry_after(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unreachable(error, method, url.path) from error
+            failure = self._unreached(error, method, url.path)
+        # Raised here and not above: the library's exception may hold the request, and with it the token.
+        raise failure
+
+    # -- what differs where somebody else than the operator asks
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        """The whole body of an answer."""
+        return await response.read()
+
+    def _unreached(self, error: BaseException, method: str, path: str) -> KubeError:
+        """The error where there was no answer."""
+        return unreachable(error, method, path)
+
+    def _refused(self, status: int, text: bytes, method: str, path: str, wait_s: float = 0.0) -> KubeError:
+        """The error for an answer of 300 and above."""
+        return refusal(status, text, method, path, wait_s)
 
     async def _authorization(self, *, fresh: bool) -> dict[str, str]:
         tokens = self._config.tokens
@@ -248,13 +274,15 @@ class KubeApi:
                 allow_redirects=False,
             ) as response:
                 if response.status >= 300:
-                    text = await response.read()
+                    text = await self._body(response)
                     if response.status == 401:
                         await self._authorization(fresh=True)  # for the next try
-                    raise refusal(response.status, text, "GET", path, _retry_after(response))
+                    raise self._refused(response.status, text, "GET", path, _retry_after(response))
                 yield response.content
+                return
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unreachable(error, "GET", path) from error
+            failure = self._unreached(error, "GET", path)
+        raise failure
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float:
@@ -276,8 +304,9 @@ def check_path(path: str) -> None:
 
 def unreachable(error: BaseException, method: str, path: str) -> KubeUnavailable:
     """No answer at all. The cause's own text is left out: it is not stable between retries."""
-    why = "did not answer in time" if isinstance(error, TimeoutError) else "cannot be reached"
-    return KubeUnavailable(f"the API server {why} ({method} {path})")
+    if isinstance(error, TimeoutError):
+        return KubeTimedOut(f"the API server did not answer in time ({method} {path})")
+    return KubeUnavailable(f"the API server cannot be reached ({method} {path})")
 
 
 def refusal(status: int, text: bytes, method: str, path: str, wait_s: float = 0.0) -> KubeError:
@@ -288,7 +317,7 @@ def refusal(status: int, text: bytes, method: str, path: str, wait_s: float = 0.
         told = _Status()
     if told.kind != "Status":
         told = _Status()
-    kind = _ERRORS.get(status, KubeUnavailable if status >= 500 else KubeError)
+    kind = ERRORS.get(status, KubeUnavailable if status >= 500 else KubeError)
     message = told.message or f"the API server answered {status} to {method} {path}"
     wait_s = wait_s or (told.details.retry_after_seconds if told.details else 0)
     retry = after(wait_s) if wait_s and kind is KubeUnavailable else None

@@ -12,7 +12,6 @@ import json
 import os
 import ssl
 import subprocess
-import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -22,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from keyferry.clientcert import ClientCertificateError, load_client_certificate
 from keyferry.errors import KubeError
 
 SERVICE_ACCOUNT_DIR: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -108,9 +108,11 @@ class ClusterConfig:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
             if self.client_certificate is not None:
-                _load_client_certificate(context, *self.client_certificate)
+                certificate, key = self.client_certificate
+                load_client_certificate(context, certificate.encode(), key.encode())
         except (ssl.SSLError, ValueError, TypeError) as error:
             why = error.reason if isinstance(error, ssl.SSLError) and error.reason else type(error).__name__
+            why = str(error) if isinstance(error, ClientCertificateError) else why
             raise KubeError(
                 f"the certificates for the API server cannot be used: {why}",
                 hint="Check its CA, and the client certificate and key",
@@ -128,16 +130,6 @@ def _is_in_no_proxy(host: str) -> bool:
         except ValueError:
             continue
     return False
-
-
-def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Python's ssl reads key pairs from files only: a private one, for the blink of an eye."""
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(f"{certificate}\n{key}\n")
-        file.flush()
-        # Without an answer at hand OpenSSL would ask the terminal for an encrypted key's password.
-        context.load_cert_chain(file.name, password="")
 
 
 def load_config(kubeconfig: str | None = None, context: str | None = None) -> ClusterConfig:

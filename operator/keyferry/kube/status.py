@@ -21,13 +21,19 @@ PLURALS: Final = {
     names.CLUSTER_SECRET_STORE: "clustersecretstores",
     names.CLUSTER_EXTERNAL_SECRET: "clusterexternalsecrets",
 }
+STORE_POLICIES: Final = "storepolicies"
 FIELD_MANAGER: Final = "keyferry"
 
 
 def object_path(key: ObjectKey) -> str:
     """Path of one of our kinds' objects."""
     scope = f"/namespaces/{key.namespace}" if key.namespace else ""
-    return f"/apis/{names.API_VERSION}{scope}/{PLURALS[key.kind]}/{key.name}"
+    plural = STORE_POLICIES if key.kind == names.STORE_POLICY else PLURALS[key.kind]
+    return f"/apis/{_api_version(key)}{scope}/{plural}/{key.name}"
+
+
+def _api_version(key: ObjectKey) -> str:
+    return names.KEYFERRY_API_VERSION if key.kind == names.STORE_POLICY else names.API_VERSION
 
 
 async def write_status(api: KubeApi, key: ObjectKey, resource_version: str, uid: str, status: Any) -> str:
@@ -39,7 +45,7 @@ async def write_status(api: KubeApi, key: ObjectKey, resource_version: str, uid:
         KubeError: anything else that the API server says.
     """
     document = {
-        "apiVersion": names.API_VERSION,
+        "apiVersion": _api_version(key),
         "kind": key.kind,
         "metadata": {
             "name": key.name,

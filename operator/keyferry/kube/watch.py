@@ -15,12 +15,12 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import aiohttp
 import msgspec
 
-from keyferry.errors import KubeError, KubeGone, KubeUnavailable
+from keyferry.errors import KubeError, KubeGone, KubeMalformed, KubeUnavailable
 from keyferry.kube.client import KubeApi
 from keyferry.kube.shallow import Decoder
 
@@ -65,9 +65,11 @@ class ObjectMeta(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Partial(msgspec.Struct):
-    """An object of which only the metadata was asked for."""
+    """An object of which only the metadata was asked for; of a whole one, what is written in it as JSON."""
 
     metadata: ObjectMeta
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
+    status: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class _ListMeta(msgspec.Struct, rename="camel"):
@@ -123,16 +125,22 @@ class Watched:
         label_selector: only objects that match, chosen by the server.
         handle: called for each change, synchronously and in order.
         known: (namespace, name) of what the handler keeps; what of it is missing in a list is told as GONE.
+        whole: called instead of `handle`, with whole objects, which are asked for then: for kinds of few objects.
+        listed: called after each complete list.
+        failed: called with each failure; whether everything has to be listed again.
     """
 
     path: str
     handle: Callable[[Change, ObjectMeta], None]
     known: Callable[[], Iterable[tuple[str, str]]]
     label_selector: str = ""
+    whole: Callable[[Change, Partial], None] | None = None
+    listed: Callable[[], None] = lambda: None
+    failed: Callable[[Exception], bool] = lambda _: False
 
 
 class MetadataWatch:
-    """One watch; `run()` goes on until it is cancelled.
+    """One watch; `run()` goes on until it is cancelled, or `gives_up`.
 
     Args:
         api: the connection.
@@ -164,6 +172,15 @@ class MetadataWatch:
         and stays silent, without even a bookmark, counts nothing: the watchdog looks at this."""
         self.relists = 0
 
+    list_decoder: ClassVar[Decoder[Any]] = _LIST
+    object_decoder: ClassVar[Decoder[Any]] = _PARTIAL
+    longest_line: ClassVar[int | None] = None
+    """Most bytes of one event; None for any."""
+
+    def gives_up(self, error: KubeError) -> bool:  # noqa: ARG002 - for those who watch what they may not see
+        """Whether an error ends the watch."""
+        return False
+
     async def run(self) -> None:
         """List, then watch, for ever. A series of failures is logged once and retried with growing pauses."""
         failures = silent = 0
@@ -183,14 +200,17 @@ class MetadataWatch:
                     log.info("watch of %s has to list again: not even bookmarks come", self._watched.path)
                     self._version = ""
             except (KubeError, msgspec.DecodeError, UnicodeDecodeError) as error:
+                if isinstance(error, KubeError) and self.gives_up(error):
+                    raise
                 if self.last_progress - began > _SHORT_S:
                     failures = 0  # it went well for a while: another series
-                self._tell(error, failures)
+                self.tell(error, failures)
                 self.signs += 1
                 failures += 1
                 unreached = isinstance(error, KubeError) and not error.status
                 # Where nobody answers, the version is not to blame: the list would only be dearer.
-                if isinstance(error, KubeGone) or (failures >= _RELIST_AFTER and not unreached):
+                again = self._watched.failed(error) or isinstance(error, KubeGone)
+                if again or (failures >= _RELIST_AFTER and not unreached):
                     self._version = ""
             if failures:
                 pause = self._pauses_s[min(failures, len(self._pauses_s)) - 1]
@@ -200,7 +220,7 @@ class MetadataWatch:
         self.last_progress = time.monotonic()
         self.signs += 1
 
-    def _tell(self, error: Exception, failures: int) -> None:
+    def tell(self, error: Exception, failures: int) -> None:
         """Log the first failure of a series; of an answer that cannot be read its kind alone."""
         if failures == 0 and isinstance(error, KubeGone):
             log.info("watch of %s has to list again", self._watched.path)
@@ -208,9 +228,12 @@ class MetadataWatch:
             told = str(error) if isinstance(error, KubeError) else "the answer cannot be read"
             log.warning("watch of %s failed: %s", self._watched.path, told)
 
-    def _handle(self, change: Change, meta: ObjectMeta) -> None:
+    def _handle(self, change: Change, found: Partial) -> None:
         try:
-            self._watched.handle(change, meta)
+            if self._watched.whole is not None:
+                self._watched.whole(change, found)
+            else:
+                self._watched.handle(change, found.metadata)
         except Exception:
             # One object that we cannot cope with must not end the watch of all others.
             log.exception("a bug in Keyferry")
@@ -220,19 +243,26 @@ class MetadataWatch:
         seen: set[tuple[str, str]] = set()
         params = {"limit": str(PAGE_SIZE)} | self._selector()
         while True:
-            body = await self._api.request("GET", self._watched.path, params=params, accept=LIST_ACCEPT)
-            page = _LIST.decode(body)
+            body = await self._api.request(
+                "GET", self._watched.path, params=params, accept=self._accept(LIST_ACCEPT)
+            )
+            page = self.list_decoder.decode(body)
             for item in page.items or ():
                 seen.add((item.metadata.namespace, item.metadata.name))
-                self._handle(Change.LISTED, item.metadata)
+                self._handle(Change.LISTED, item)
             self._note_progress()
             if not page.metadata.continue_:
                 break
             params["continue"] = page.metadata.continue_
         for namespace, name in [key for key in self._watched.known() if key not in seen]:
-            self._handle(Change.GONE, ObjectMeta(namespace=namespace, name=name))
+            self._handle(Change.GONE, Partial(ObjectMeta(namespace=namespace, name=name)))
         self.relists += 1
-        return page.metadata.resource_version
+        self._watched.listed()
+        version: str = page.metadata.resource_version
+        return version
+
+    def _accept(self, metadata: str) -> str:
+        return metadata if self._watched.whole is None else "application/json"
 
     def _selector(self) -> dict[str, str]:
         return {"labelSelector": self._watched.label_selector} if self._watched.label_selector else {}
@@ -253,11 +283,12 @@ class MetadataWatch:
         } | self._selector()
         connected = False
         try:
-            stream = self._api.stream(self._watched.path, params, WATCH_ACCEPT, self._silence_s)
+            accept = self._accept(WATCH_ACCEPT)
+            stream = self._api.stream(self._watched.path, params, accept, self._silence_s)
             async with stream as content:
                 connected = True
                 self.last_progress = time.monotonic()
-                async for line in lines(content):
+                async for line in lines(content, self.longest_line):
                     self._version = self._event(line) or self._version
         except KubeUnavailable as error:
             # Cut or silent: go on from where it was. A refusal (5xx) is for run()'s pauses.
@@ -273,16 +304,23 @@ class MetadataWatch:
             if error.code in (410, 504):  # 504: "Too large resource version" after a restore of etcd
                 raise KubeGone("the watch's resource version is gone", status=error.code)
             raise KubeError(f"the watch ended with code {error.code}", status=error.code)
-        meta = _PARTIAL.decode(event.object).metadata
+        found: Partial = self.object_decoder.decode(event.object)
         if event.type == "DELETED":
-            self._handle(Change.GONE, meta)
+            self._handle(Change.GONE, found)
         elif event.type != "BOOKMARK":
-            self._handle(Change.SET, meta)
-        return meta.resource_version
+            self._handle(Change.SET, found)
+        return found.metadata.resource_version
 
 
-async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """The whole lines of a stream, of any length (aiohttp's own iteration limits it); a torn last one is dropped."""
+async def lines(content: aiohttp.StreamReader, longest: int | None = None) -> AsyncIterator[bytes]:
+    """The whole lines of a stream; a torn last one is dropped.
+
+    Args:
+        longest: most bytes of a line; None for any (aiohttp's own iteration limits it).
+
+    Raises:
+        KubeMalformed: one is longer.
+    """
     parts: list[bytes] = []  # of a line that has not ended: joined once, for it may come in a thousand chunks
     async for chunk in content.iter_any():
         first, *others = chunk.split(b"\n")
@@ -291,3 +329,5 @@ async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             if line := b"".join(parts):
                 yield line
             parts = [part]
+        if longest is not None and sum(map(len, parts)) > longest:
+            raise KubeMalformed("an event is longer than any that is read")

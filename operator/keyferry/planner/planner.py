@@ -19,6 +19,7 @@ from keyferry.duration import parse_go_duration
 from keyferry.errors import NotReadyError, SpecError
 from keyferry.planner.cache import AnswerCache
 from keyferry.planner.session import DEFAULT_RETRIES, StoreSession
+from keyferry.planner.watching import NOBODY, BindingKey, Readers, Watches
 from keyferry.ports import (
     BoundToken,
     ClusterAccess,
@@ -43,14 +44,6 @@ _LOOK_AGAIN_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 10.0
 _MOST_RETRIES: Final = 10
 """Bounds of a store's own retrySettings: longer pauses belong into the queue."""
-
-
-@dataclass(frozen=True, slots=True)
-class BindingKey:
-    """A store, and the namespace for which it is asked (empty where that makes no difference)."""
-
-    store: ObjectKey
-    namespace: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +134,10 @@ class Planner:
         troubled: called with a store's key when an outage begins.
         watched: whether `changed` is called when this object changes.
         unwatched_age_s: so long is a binding good that was made from others.
+        readers: who is told of changes at stores.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who is told of what
         self,
         providers: Mapping[str, Provider],
         cluster: ClusterAccess,
@@ -152,6 +146,7 @@ class Planner:
         *,
         watched: Callable[[ObjectKey], bool] = lambda _: True,
         unwatched_age_s: float = UNWATCHED_AGE_S,
+        readers: Readers = NOBODY,
     ) -> None:
         self._providers = providers
         self._cluster = cluster
@@ -166,6 +161,7 @@ class Planner:
         self._by_need: dict[ObjectKey, set[BindingKey]] = {}
         self._making: set[asyncio.Task[Binding]] = set()
         self._graces: dict[str, asyncio.TimerHandle] = {}
+        self._watches = Watches(readers)
         self._tasks = TaskBag()
         self._closed = False
 
@@ -200,6 +196,10 @@ class Planner:
                 # kopf cancels at its end all tasks that are younger than itself; we are not meant.
                 raise NotReadyError(f"the identity of {store.key} could not be read to the end") from None
             raise
+
+    def follow(self, binding: Binding) -> None:
+        """Have changes at a store told, if it tells them and somebody reads from it. Cheap where that is done."""
+        self._watches.follow(binding.session)
 
     def _is_old(self, bound: _Bound) -> bool:
         """Whether what it was made from may have changed, and nobody would have told."""
@@ -328,6 +328,7 @@ class Planner:
             self._look_later(session, _LOOK_AGAIN_S)
             return
         del self._sessions[session.fingerprint]
+        self._watches.forget(session)
         self._tasks.spawn(session.close(), name=f"close {session.fingerprint[:8]}")
 
     def forget_answers(self) -> None:
@@ -356,6 +357,7 @@ class Planner:
             task.cancel()
         await asyncio.gather(*making, return_exceptions=True)
         await self._tasks.close()
+        await self._watches.close()
         sessions, self._sessions = list(self._sessions.values()), {}
         await asyncio.gather(*(session.close() for session in sessions), return_exceptions=True)
         for provider in self._providers.values():

@@ -11,11 +11,27 @@ from keyferry.planner.cache import Answer, Findings
 from keyferry.ports import Found, Read
 from keyferry.secretdata import SecretBytes
 
+LetIn = Callable[[Found], bool]
+"""Whether somebody may have one of those found."""
 FoundValues = tuple[tuple[str, SecretBytes], ...]
 """Name and value of what a search found, in the store's order."""
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """Names and values together. A Secret holds 1 MiB; templates and merging may make less of more."""
+
+_TURN: Final = 200
+"""So many are looked at before others have their turn."""
+
+
+async def chosen(found: Findings, let_in: LetIn) -> Findings:
+    """Those that are let in."""
+    kept = []
+    for number, one in enumerate(found, 1):
+        if let_in(one):
+            kept.append(one)
+        if number % _TURN == 0:
+            await asyncio.sleep(0)
+    return tuple(kept)
 
 
 async def search(

@@ -24,8 +24,8 @@ from keyferry.errors import (
 )
 from keyferry.planner.cache import Answer, AnswerCache, Findings, Freshness, Question
 from keyferry.planner.health import FIRST_PROBE_S, Breaker, Deferred, Pacer, deferred, own_copy
-from keyferry.planner.search import FoundValues, search
-from keyferry.ports import Find, Read, RemoteValue, StoreClient
+from keyferry.planner.search import FoundValues, LetIn, chosen, search
+from keyferry.ports import Find, PacedClient, Read, RemoteValue, StoreClient
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ class StoreSession:
         self._probes: deque[Question] = deque()
         self._probing: asyncio.Task[None] | None = None
         self._pacer = Pacer()
+        self._paced = client if isinstance(client, PacedClient) else None
         self._renewal = asyncio.Lock()
         self._renewed_at = -math.inf
         self._closed = False
@@ -131,28 +132,38 @@ class StoreSession:
         return await self._ask(read, need, retries)
 
     async def find(
-        self, find: Find, need: Freshness, retries: tuple[float, ...] = DEFAULT_RETRIES
+        self,
+        find: Find,
+        need: Freshness,
+        retries: tuple[float, ...] = DEFAULT_RETRIES,
+        let_in: LetIn | None = None,
     ) -> FoundValues | ProviderError | SpecError:
         """Name and value of all that a search finds, in a stable order, or why there is no answer (returned).
 
         The search is one question, its values are reads: both are shared, kept and bounded like all others.
         A remote secret that is gone before it is read is left out; any other failure fails the search.
-        Arguments and what is raised: as `read`.
+        Raises as `read`.
+
+        Args:
+            find, need, retries: as `read`.
+            let_in: whether the caller may have one of those found: the others are neither read nor handed on.
         """
         self._searches += 1
         try:
-            return await self._search(find, need, retries)
+            return await self._search(find, need, retries, let_in)
         except SpecError as error:
             return own_copy(error)
         finally:
             self._searches -= 1
 
     async def _search(
-        self, find: Find, need: Freshness, retries: tuple[float, ...]
+        self, find: Find, need: Freshness, retries: tuple[float, ...], let_in: LetIn | None
     ) -> FoundValues | ProviderError:
         found = await self._ask(find, need, retries)
         if isinstance(found, ProviderError):
             return found
+        if let_in is not None:
+            found = await chosen(found, let_in)
         # Whether one exists was told by the search: a "not found" of before does not count.
         entries = Freshness(need.values_from, need.values_from)
         values = await search(found, lambda read: self.read(read, entries, retries), self._most_at_once)
@@ -161,7 +172,12 @@ class StoreSession:
 
     def _most_at_once(self) -> int:
         """How many values a search asks for at once: all slots' worth, or one call's where pace is limited."""
-        return self.client.batch_size * (1 if self._pacer.rate else self.client.max_concurrency)
+        limited = self._pacer.rate or self._paced is not None
+        return self.client.batch_size * (1 if limited else self.client.max_concurrency)
+
+    def _room(self, now: float) -> float:
+        """In how many seconds a call could go, by the store's complaints and by the client's own pace."""
+        return max(self._pacer.room(now), 0.0 if self._paced is None else self._paced.room())
 
     @overload
     async def _ask(self, question: Read, need: Freshness, retries: tuple[float, ...]) -> Answer: ...
@@ -187,7 +203,7 @@ class StoreSession:
         flight = self._flights.get(question)
         if flight is not None and (flight.asked_at is None or flight.asked_at >= need.values_from):
             self.saved += 1
-        elif (wait_s := self._pacer.room(now)) > INLINE_WAIT_S:
+        elif (wait_s := self._room(now)) > INLINE_WAIT_S:
             return deferred(wait_s)
         else:
             flight = self._flights[question] = _Flight(question, loop.create_future(), retries)
@@ -377,7 +393,7 @@ class StoreSession:
 
     async def _once(self, flights: list[_Flight]) -> list[Answer | Findings]:
         loop = asyncio.get_running_loop()
-        if (wait_s := self._pacer.room(loop.time())) > 2 * INLINE_WAIT_S:
+        if (wait_s := self._room(loop.time())) > 2 * INLINE_WAIT_S:
             raise deferred(wait_s)
         if (wait_s := self._pacer.slot(loop.time())) > 0:
             await asyncio.sleep(wait_s)

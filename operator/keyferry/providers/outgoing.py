@@ -49,6 +49,11 @@ from keyferry.metrics import count_provider_call
 TOTAL_S: Final = 25.0
 """Longest call, from the first look-up of the name to the last byte."""
 CONNECT_S: Final = 10.0
+LOOK_UP_S: Final = 2.0
+"""Longest look-up of a name that a proxy resolves, too."""
+UNKNOWN_S: Final = 60.0
+"""So long such a name is not looked up again that nobody here knows."""
+_MOST_UNKNOWN: Final = 1024
 MAX_BODY_BYTES: Final = 1 << 20
 CONNECTIONS: Final = 512
 """So many that the silent servers of a few tenants do not use up what all share."""
@@ -93,7 +98,7 @@ class Ask:
 
     Args:
         service: how errors and metrics name it, such as "GitHub".
-        call: the call's own name, for metrics.
+        call: the call's own name, for metrics; empty where the caller counts its calls itself.
         method: GET, POST or DELETE, or any other where the caller's user says so.
         path: below the address's base, as it goes over the wire.
         headers: those that prove who asks are in here.
@@ -131,11 +136,14 @@ class Outgoing:
     Args:
         addresses: what may be connected to.
         clock: to understand moments in answers.
+        per_host: most connections to one server.
     """
 
-    def __init__(self, addresses: AddressPolicy, clock: Clock) -> None:
+    def __init__(self, addresses: AddressPolicy, clock: Clock, per_host: int = CONNECTIONS_PER_HOST) -> None:
         self._addresses = addresses
         self._clock = clock
+        self._per_host = per_host
+        self._unknown_until: dict[str, float] = {}
         self._direct: aiohttp.ClientSession | None = None
         self._by_proxy: aiohttp.ClientSession | None = None
 
@@ -182,9 +190,9 @@ class Outgoing:
         except (aiohttp.ClientError, OSError, UnicodeError, _TooMuchError) as error:
             failure = _unreached(error, ask)
         else:
-            count_provider_call(ask.service, ask.call, ok=reply.status < 400)
+            _count(ask, ok=reply.status < 400)
             return reply
-        count_provider_call(ask.service, ask.call, ok=False)
+        _count(ask, ok=False)
         # Raised here and not above: what the library raises may hold the request, and with it a token.
         raise failure
 
@@ -222,9 +230,20 @@ class Outgoing:
             return Reply(response.status, found, bytes(body))
 
     async def _look_up(self, address: Address) -> None:
+        """Check what a name stands for that a proxy resolves.
+
+        Behind proxies there is often nobody here to ask, and that may take long to find out.
+        """
+        loop = asyncio.get_running_loop()
+        if self._unknown_until.get(address.host, 0.0) > loop.time():
+            return
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(address.host, None, type=socket.SOCK_STREAM)
+            async with asyncio.timeout(LOOK_UP_S):
+                found = await loop.getaddrinfo(address.host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
+            if len(self._unknown_until) >= _MOST_UNKNOWN:
+                self._unknown_until.clear()
+            self._unknown_until[address.host] = loop.time() + UNKNOWN_S
             return
         self._addresses.check_resolved({str(entry[4][0]) for entry in found}, address.host, address.field)
 
@@ -269,7 +288,7 @@ class Outgoing:
                     resolver=_Guarded(self._addresses) if direct else None,
                     use_dns_cache=not direct,
                     limit=CONNECTIONS,
-                    limit_per_host=CONNECTIONS_PER_HOST,
+                    limit_per_host=self._per_host,
                     ssl=ssl.create_default_context(),
                 ),
                 timeout=aiohttp.ClientTimeout(total=TOTAL_S, connect=CONNECT_S),
@@ -424,6 +443,11 @@ def _further(ask: Ask) -> dict[str, Any]:
         connect_s = min(CONNECT_S, ask.timeout_s)
         further["timeout"] = aiohttp.ClientTimeout(total=ask.timeout_s, connect=connect_s)
     return further
+
+
+def _count(ask: Ask, *, ok: bool) -> None:
+    if ask.call:
+        count_provider_call(ask.service, ask.call, ok=ok)
 
 
 async def _open(hosts: Sequence[str], port: int | None) -> None:

@@ -8,17 +8,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from keyferry.clock import SystemClock
+from keyferry.clusters import Clusters
 from keyferry.core.addresses import AddressPolicy
+from keyferry.core.origins import TrustedVaults
 from keyferry.ports import AmbientIdentity, Generator, Provider
 from keyferry.providers.aws import AWSProvider
+from keyferry.providers.azure import AzureKVProvider
 from keyferry.providers.fake import FakeProvider
 from keyferry.providers.github import GithubAccessTokenGenerator
 from keyferry.providers.gitlab import GitlabDeployTokenGenerator
+from keyferry.providers.kubernetes import KubernetesProvider
 from keyferry.providers.outgoing import Outgoing
 from keyferry.providers.quay import QuayAccessTokenGenerator
+from keyferry.providers.vault import OpenBaoProvider, VaultProvider
 from keyferry.providers.webhook import WebhookGenerator, WebhookProvider
 
-AVAILABLE: Final = ("aws", "fake", "webhook")
+AVAILABLE: Final = ("aws", "azurekv", "fake", "kubernetes", "openBao", "vault", "webhook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +33,35 @@ class ProviderSettings:
     Args:
         ambient: which stores and generators may use the operator's own identity.
         addresses: what they may connect to, where tenants choose the address.
+        trusted_vaults: Vaults that get ServiceAccount tokens which the API server accepts.
     """
 
     ambient: AmbientIdentity = AmbientIdentity.ALL
     addresses: AddressPolicy = field(default_factory=AddressPolicy)
+    trusted_vaults: TrustedVaults = field(default_factory=TrustedVaults)
 
 
-def build_providers(settings: ProviderSettings) -> Mapping[str, Provider]:
-    """All providers, by their key in `spec.provider`."""
+def build_providers(settings: ProviderSettings, clusters: Clusters | None = None) -> Mapping[str, Provider]:
+    """All providers, by their key in `spec.provider`.
+
+    Args:
+        clusters: the way to API servers; without one there is no provider that needs it.
+    """
     clock = SystemClock()
+    aws = AWSProvider(settings.ambient)
+    vaults = (VaultProvider, OpenBaoProvider)
     providers: tuple[Provider, ...] = (
-        AWSProvider(settings.ambient),
+        aws,
+        AzureKVProvider(settings.ambient, settings.addresses, clock),
         FakeProvider(),
+        *(
+            kind(settings.addresses, settings.ambient, settings.trusted_vaults, aws=aws.lender(), clock=clock)
+            for kind in vaults
+        ),
         WebhookProvider(Outgoing(settings.addresses, clock), clock, secrets.token_bytes),
     )
+    if clusters is not None:
+        providers += (KubernetesProvider(clusters, Outgoing(settings.addresses, clock), clock),)
     return {provider.name: provider for provider in providers}
 
 
@@ -63,6 +83,6 @@ def build_generators(
         WebhookGenerator(outgoing, clock, secrets.token_bytes),
     ]
     for provider in providers.values():
-        if isinstance(provider, AWSProvider):
+        if isinstance(provider, AWSProvider | AzureKVProvider | VaultProvider):
             generators += provider.generators()
     return {generator.kind: generator for generator in generators}

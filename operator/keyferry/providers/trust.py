@@ -82,6 +82,10 @@ def context_of(pem: bytes, path: str) -> ssl.SSLContext | None:
     if not pem:
         return None
     try:
-        return ssl.create_default_context(cadata=pem.decode("ascii", "replace"))
+        context = ssl.create_default_context(cadata=pem.decode("ascii", "replace"))
     except ssl.SSLError:
         raise SpecError(f"{path}: the certificate authority is no certificate as PEM") from None
+    # From Python 3.13 on strict by default: it refuses authorities without key identifiers, which older tools
+    # make and every other client accepts.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context

@@ -26,6 +26,9 @@ from keyferry.core.stores import answers_otherwise
 from keyferry.errors import KeyferryError
 from keyferry.kube.watch import ObjectMeta
 from keyferry.ports import ObjectKey, StoreView
+from keyferry.reconcile.multimap import Multimap
+from keyferry.reconcile.policies import StorePolicies
+from keyferry.reconcile.remote_index import Reading, RemoteReaders
 from keyferry.reconcile.state_index import GeneratorStates
 
 Metadata = tuple[dict[str, str], dict[str, str]]
@@ -76,6 +79,8 @@ class ExternalSecretRecord:
         unwritten: a status that could not be written yet; goes before `status`.
         resume_at: while there is one, when the object's own work is due, by the queue's clock; inf for never.
         depends_on: the objects whose change concerns it.
+        reads: what it reads of which stores.
+        noticed: whether a store has told that something of it changed, since it was asked last.
         noted: what its last sync had to tell in events, which are not told again.
         rendered: digest of the ConfigMaps' and Secrets' texts that its target was made from; empty for none.
         controller: uid of the ClusterExternalSecret that made it; empty where nobody did.
@@ -99,6 +104,8 @@ class ExternalSecretRecord:
     unwritten: bytes = b""
     resume_at: float = 0.0
     depends_on: tuple[ObjectKey, ...] = ()
+    reads: tuple[Reading, ...] = ()
+    noticed: bool = False
     noted: tuple[str, ...] = ()
     rendered: bytes = b""
     controller: str = ""
@@ -139,6 +146,7 @@ class StoreRecord:
     uid: str
     generation: int
     resource_version: str
+    labels: Mapping[str, str]
     annotations: Mapping[str, str]
     status: bytes
     controller: str
@@ -237,8 +245,7 @@ class Dependents:
     """Who depends on what: from an object to the keys that a change of it concerns. O(1) per event."""
 
     def __init__(self) -> None:
-        # Most objects have one dependent: a bare key then, a set only where there are more.
-        self._of: dict[ObjectKey, ObjectKey | set[ObjectKey]] = {}
+        self._of: Multimap[ObjectKey, ObjectKey] = Multimap()
 
     def link(self, dependent: ObjectKey, needs: tuple[ObjectKey, ...], before: tuple[ObjectKey, ...]) -> None:
         """Note what a key depends on now, and no longer on what it depended before."""
@@ -246,35 +253,14 @@ class Dependents:
             return
         for need in before:
             if need not in needs:
-                self._drop(need, dependent)
+                self._of.discard(need, dependent)
         for need in needs:
             if need not in before:
-                self._add(need, dependent)
-
-    def _add(self, need: ObjectKey, dependent: ObjectKey) -> None:
-        found = self._of.get(need)
-        if found is None:
-            self._of[need] = dependent
-        elif isinstance(found, set):
-            found.add(dependent)
-        elif found != dependent:
-            self._of[need] = {found, dependent}
-
-    def _drop(self, need: ObjectKey, dependent: ObjectKey) -> None:
-        found = self._of.get(need)
-        if found == dependent:
-            del self._of[need]
-        elif isinstance(found, set):
-            found.discard(dependent)
-            if len(found) == 1:
-                self._of[need] = found.pop()
+                self._of.add(need, dependent)
 
     def of(self, need: ObjectKey) -> tuple[ObjectKey, ...]:
         """The keys that depend on an object."""
-        found = self._of.get(need)
-        if found is None:
-            return ()
-        return tuple(found) if isinstance(found, set) else (found,)
+        return tuple(self._of.get(need))
 
     def __contains__(self, need: ObjectKey) -> bool:
         return need in self._of
@@ -290,7 +276,7 @@ class Books:
     external_secrets: dict[ObjectKey, ExternalSecretRecord] = field(default_factory=dict)
     stores: dict[ObjectKey, StoreRecord] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretRecord] = field(default_factory=dict)
-    owned: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    owned: Multimap[tuple[str, str], str] = field(default_factory=Multimap)
     """Names of the Secrets that carry a created-by label, by (namespace, label)."""
     by_namespace: dict[str, set[ObjectKey]] = field(default_factory=dict)
     """The ExternalSecrets of each namespace."""
@@ -306,7 +292,10 @@ class Books:
     complete: set[str] = field(default_factory=set)
     """The kinds of which everything there is has been told."""
     dependents: Dependents = field(default_factory=Dependents)
+    remote: RemoteReaders = field(default_factory=RemoteReaders)
+    """Who reads which remote secret."""
     generator_states: GeneratorStates = field(default_factory=GeneratorStates)
+    policies: StorePolicies = field(default_factory=StorePolicies)
 
     def is_past(self, key: ObjectKey, metadata: Mapping[str, Any]) -> bool:
         """Whether we know a later spec of the same object: read by us, ahead of the watch."""
@@ -338,6 +327,7 @@ class Books:
         finalizer = finalizers.index(ours) if ours in finalizers else -1
         if record is None or record.uid != metadata["uid"]:
             before = record.depends_on if record is not None else ()
+            reads = record.reads if record is not None else ()
             self.external_secrets[key] = ExternalSecretRecord(
                 uid=metadata["uid"],
                 generation=generation,
@@ -347,6 +337,7 @@ class Books:
                 status=status,
                 deleting=deleting,
                 depends_on=before,
+                reads=reads,
                 controller=controller,
                 finalizer=finalizer,
             )
@@ -370,6 +361,7 @@ class Books:
         record = self.external_secrets.pop(key, None)
         if record is not None:
             self.dependents.link(key, (), record.depends_on)
+            self.remote.link(key, (), record.reads)
             self._control(key, record.controller, "")
             keys = self.by_namespace.get(key.namespace, set())
             keys.discard(key)
@@ -448,6 +440,7 @@ class Books:
         if record is not None and record.uid == metadata["uid"]:
             record.resource_version = metadata.get("resourceVersion", "")
             record.status = _packed_json(body.get("status"))
+            record.labels = metadata.get("labels") or {}
             record.annotations = metadata.get("annotations") or {}
             if record.generation == metadata.get("generation", 0):
                 return False
@@ -462,6 +455,7 @@ class Books:
             uid=metadata["uid"],
             generation=metadata.get("generation", 0),
             resource_version=metadata.get("resourceVersion", ""),
+            labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
             status=_packed_json(body.get("status")),
             controller=str(spec.get("controller") or ""),
@@ -498,7 +492,7 @@ class Books:
             self._disown(place, before)
         self.secrets[place] = record
         if record.created_by:
-            self.owned.setdefault((meta.namespace, record.created_by), set()).add(meta.name)
+            self.owned.add((meta.namespace, record.created_by), meta.name)
         return record.intact_version != record.resource_version
 
     def note_created(self, place: tuple[str, str], created_by: str) -> None:
@@ -506,7 +500,7 @@ class Books:
         record = self.secrets.get(place)
         if created_by and record is not None and not record.created_by:
             record.created_by = created_by
-            self.owned.setdefault((place[0], created_by), set()).add(place[1])
+            self.owned.add((place[0], created_by), place[1])
 
     def forget_secret(self, place: tuple[str, str]) -> bool:
         """A Secret is gone, or concerns nobody any more; whether it was known."""
@@ -517,11 +511,7 @@ class Books:
         return True
 
     def _disown(self, place: tuple[str, str], record: SecretRecord) -> None:
-        names_ = self.owned.get((place[0], record.created_by))
-        if names_ is not None:
-            names_.discard(place[1])
-            if not names_:
-                del self.owned[place[0], record.created_by]
+        self.owned.discard((place[0], record.created_by), place[1])
 
     def known_secrets(self) -> Iterator[tuple[str, str]]:
         """Where the kept Secrets are."""

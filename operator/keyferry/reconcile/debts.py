@@ -20,6 +20,7 @@ from keyferry.kube.client import KubeApi
 from keyferry.kube.status import write_status
 from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ClusterExternalSecretRecord, ExternalSecretRecord, StoreRecord
+from keyferry.reconcile.policies import PolicyRecord
 
 log = logging.getLogger(__name__)
 _TRIES: Final = 3
@@ -68,12 +69,13 @@ class Debts:
     external_secrets: dict[ObjectKey, Debt] = field(default_factory=dict)
     stores: dict[ObjectKey, StoreDebt] = field(default_factory=dict)
     cluster_external_secrets: dict[ObjectKey, Debt] = field(default_factory=dict)
+    store_policies: dict[ObjectKey, Debt] = field(default_factory=dict)
 
 
 async def put_status(
     api: KubeApi,
     key: ObjectKey,
-    record: ExternalSecretRecord | StoreRecord | ClusterExternalSecretRecord,
+    record: ExternalSecretRecord | StoreRecord | ClusterExternalSecretRecord | PolicyRecord,
     status: bytes,
     catch_up: Callable[[], Awaitable[bool]],
 ) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -42,6 +42,7 @@ from keyferry.errors import (
 )
 from keyferry.kube.events import NORMAL
 from keyferry.ports import ObjectKey
+from keyferry.reconcile import leases
 from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.finish import (
@@ -57,6 +58,7 @@ from keyferry.reconcile.generation import NoTarget
 from keyferry.reconcile.generators import NotOurs
 from keyferry.reconcile.generic_target import apply_plan
 from keyferry.reconcile.queue import Claim, Lane
+from keyferry.reconcile.remote import SOURCE_CHANGED, follow, heed
 from keyferry.reconcile.repairs import EVERY_S
 from keyferry.reconcile.resolve import resolve
 from keyferry.reconcile.steps import StepError, step
@@ -193,10 +195,10 @@ def _too_late(engine: Engine, work: Work, late: TimeoutError) -> Outcome:
 async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     started = engine.clock.now()
     state = await _refresh_state(engine, work)
-    due = refresh_due(state, started)
     asked, work.record.asked = work.record.asked, False
-    if asked:
-        due = asked_due(due)
+    over = leases.over(engine, work.owner.uid)
+    due = heed(work, _due(state, started, over, asked=asked), started)
+    by_source = due.why == SOURCE_CHANGED
     with step(summarize.FAILED_UPDATE):
         check = await check_target(engine, work.owner, work.target, work.record, work.status)
     if check.state is not TargetState.VALID and work.status.synced_resource_version:
@@ -206,16 +208,20 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
                 return None
     mending = not due.now and check.state is not TargetState.VALID
     by_target = not asked and due.why == TEMPLATE_CHANGED and _is_made_from_target(engine, work)
-    if (mending or by_target) and _has_to_wait(engine, work, due):
+    if (mending or by_target or by_source) and _has_to_wait(engine, work, due):
+        work.record.noticed = by_source
         return None
     if not due.now and (check.state is TargetState.VALID or check.repair is not None):
         with step(summarize.FAILED_UPDATE):
             await _repair(engine, work, check.repair)
+        await follow(engine, work)
         return _rest(engine, work, due)
     if (
         due.now
         and check.state is TargetState.VALID
         and not state.template_changed
+        and not over
+        and not by_source
         and _is_overdue_after_start(work, claim)
     ):
         delay = engine.random.random() * restart_spread_s(work.interval.total_seconds())
@@ -223,6 +229,7 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
         return None
     work.record.sync_calls += 1
     log.debug("sync: %s, target %s", due.why, check.state.value)
+    before = work.record.data_hash
     try:
         # Before the stores are asked: what is missing here costs no call there.
         with step(summarize.FAILED_UPDATE):
@@ -238,10 +245,27 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     except BaseException:
         # Or the next try would find nothing to do, and tell that all is well.
         work.record.asked = work.record.asked or asked
+        work.record.noticed = work.record.noticed or by_source
         raise
-    if mending or by_target:
+    if mending or by_target or (by_source and work.record.data_hash != before):
         engine.repairs.note(work.key, engine.queue.now())
     return outcome
+
+
+def _due(state: RefreshState, now: datetime, over: str, *, asked: bool) -> Due:
+    """Whether to sync now.
+
+    Args:
+        over: why generated values have come to their end, if any have.
+        asked: whether somebody asked for it.
+    """
+    due = refresh_due(state, now)
+    if asked:
+        due = asked_due(due)
+    if over and not due.now:
+        # Whatever policy and windows say: a credential that has ended serves nobody.
+        return Due(now=True, why=f"generated values have to be made anew: {over}")
+    return due
 
 
 def _has_to_wait(engine: Engine, work: Work, due: Due) -> bool:
@@ -309,10 +333,12 @@ def _rest(engine: Engine, work: Work, due: Due) -> Outcome | None:
         return None
     said = summarize.resumed_status(work.status)
     ready = next((condition for condition in said.conditions if condition.type == c.READY), None)
+    trouble = leases.trouble(engine, work.owner.uid)
     if ready is not None and (ready.status == c.TRUE or due.held):  # what is held back may still fail
-        told = Outcome(ready.reason, ready.message, ready=ready.status == c.TRUE)
-        return None if said == work.status else told
-    return Outcome(c.SECRET_SYNCED, summarize.MESSAGE_SYNCED, ready=True)
+        message = summarize.with_trouble(ready.message, trouble)
+        told = Outcome(ready.reason, message, ready=ready.status == c.TRUE)
+        return None if said == work.status and message == ready.message else told
+    return Outcome(c.SECRET_SYNCED, summarize.with_trouble(summarize.MESSAGE_SYNCED, trouble), ready=True)
 
 
 async def _repair(engine: Engine, work: Work, plan: SecretPlan | None) -> None:

@@ -7,13 +7,14 @@ written, so that nothing is forgotten; `generator_state.py` takes it back when i
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from keyferry.core.desired import Action, ExistingSecret, plan_write
 from keyferry.core.generated import is_whole, kept_values
+from keyferry.core.lease import first_term
 from keyferry.core.rewrite import renamed_keys
 from keyferry.core.sources import Answered, Question
 from keyferry.core.stores import is_our_class
@@ -21,12 +22,13 @@ from keyferry.core.template_spec import keeps_keys
 from keyferry.errors import KeyferryError, KubeNotFound, SpecError
 from keyferry.kube.apply import apply
 from keyferry.kube.status import object_path
-from keyferry.ports import Generator, GeneratorView, ObjectKey
+from keyferry.ports import Generated, Generator, GeneratorView, ObjectKey
 from keyferry.reconcile import generator_state
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generator_state import entry_key
 from keyferry.reconcile.generators import NotOurs, generator_key
 from keyferry.reconcile.generic_target import read_target
+from keyferry.reconcile.state_index import Use
 from keyferry.reconcile.work import Work
 from keyferry.secretdata import SecretBytes, SecretData
 
@@ -38,6 +40,10 @@ _OPAQUE: Final = "Opaque"
 _PROBE: Final = SecretData({"keyferry-probe": b"-"})
 """Other data than any Secret holds."""
 
+
+NOT_KEPT: Final = (
+    "what it made ends with its lease, which nobody renews or revokes while GeneratorStates are switched off"
+)
 
 Loaded = Mapping[ObjectKey, tuple[Generator, GeneratorView]]
 """Generators by their objects, and their checked specs."""
@@ -108,9 +114,11 @@ class Generation:
             return Answered(question, str(source), {}, rewritten=True)  # nobody would see the values
         try:
             generator, view = self._generators[source]
-            keys = generator.keys(view)
-            keys = None if keys is None else renamed_keys(keys, question.rewrite)
+            told = generator.keys(view)
+            keys = _renamed(told, question)
             entry = self._entry(source, question, keys)
+            if told is None:
+                keys = _renamed(self._noted_keys(entry), question)
             kept = await self._keep(keys) if self._is_alive(generator, entry) else None
             if kept is not None:
                 self.kept = True
@@ -137,7 +145,15 @@ class Generation:
         if not (generator.stateful and self.engine.settings.generator_state and states.complete):
             return True
         # The established operator's states do not tell which entry they are of.
-        return bool({entry, ""} & set(states.of(self.work.owner.uid).values()))
+        return any(use.entry in (entry, "") and not use.over for use in self._uses())
+
+    def _uses(self) -> Collection[Use]:
+        """What is known of the states that are in use."""
+        return self.engine.books.generator_states.of(self.work.owner.uid).values()
+
+    def _noted_keys(self, entry: str) -> Sequence[str] | None:
+        """The keys that a generator made which cannot tell them before, as its state tells them."""
+        return next((use.keys for use in self._uses() if use.entry == entry), None)
 
     async def _keep(self, keys: Sequence[str] | None) -> Mapping[str, SecretBytes] | None:
         """The values that the Secret holds, under the target's keys; None where they are to be made.
@@ -155,7 +171,7 @@ class Generation:
             return kept_values(existing, self.work.owner, keys)
         record = self.work.record
         synced = self.work.status.synced_resource_version
-        if self._anew:
+        if self._anew or any(use.over for use in self._uses()):
             return None
         if synced.startswith(f"{record.generation}-") and is_whole(existing, self.work.owner):
             self.kept = True
@@ -218,19 +234,33 @@ class Generation:
         await self._check_writable()
         generated = await generator.generate(view, self.engine.access)
         if generated.state:
-            made = generator_state.Made(generator, view, generated.state, entry)
+            made = self._as_made(generator, view, generated, entry)
             self._made.append(made)  # before it is noted: what cannot be noted is taken back
             try:
                 await generator_state.note(self.engine, self.work, made)
             except KeyferryError as error:
                 raise error.within("what was made could not be noted in a GeneratorState") from None
-        if (why := self._why(keys)) and not self._rotate:
+        if generated.lease is not None and not self.engine.settings.generator_state:
+            self.notes.append(f"{view.key}: {NOT_KEPT}")
+        if (why := self._why(entry, keys)) and not self._rotate:
             self.notes.append(f"new values made by {view.key}: {why}")
         log.debug("values made by %s", view.key)
         return generated.data
 
-    def _why(self, keys: Sequence[str]) -> str:
+    def _as_made(
+        self, generator: Generator, view: GeneratorView, generated: Generated, entry: str
+    ) -> generator_state.Made:
+        """What a state is to tell of it."""
+        spread = self.engine.random.random()
+        term = first_term(generated.lease, spread) if generated.lease is not None else None
+        keys = tuple(generated.data) if generator.keys(view) is None else None
+        return generator_state.Made(generator, view, generated.state, entry, term, keys)
+
+    def _why(self, entry: str, keys: Sequence[str]) -> str:
         """Why values are made before their time; empty where it is the first time."""
+        over = next((use.over for use in self._uses() if use.entry == entry and use.over), "")
+        if over:
+            return over
         synced, existing = self.work.status.synced_resource_version, self._existing
         if not synced:
             return ""
@@ -261,3 +291,8 @@ def settle(engine: Engine, work: Work, generation: Generation | None) -> None:
         generator_state.supersede(engine, work, (), (), kept=False)
     else:
         generation.settle()
+
+
+def _renamed(keys: Sequence[str] | None, question: Question) -> Sequence[str] | None:
+    """The keys as the target has them; None where they cannot be told."""
+    return None if keys is None else renamed_keys(keys, question.rewrite)

@@ -5,9 +5,7 @@ gets a deadline, a grace period away, because somebody may still use the old one
 passed, or its ExternalSecret is gone, or its namespace ends, it is deleted; what was made is taken back, and
 the finalizer goes.
 
-Whoever may write states could forge one. What it says is therefore believed only as far as it leads nowhere
-that its namespace could not go itself: references stay in the namespace, and of a ClusterGenerator the
-present spec counts, never the one that the state brings along.
+`leases.py` renews what ends by itself, `state_source.py` says how far a state is believed.
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ import orjson
 
 from keyferry.api import conditions as c
 from keyferry.api import names
-from keyferry.api.meta import ObjectName
 from keyferry.core.backoff import retry_delay
 from keyferry.core.hashing import hash_text
+from keyferry.core.lease import Term
 from keyferry.core.summarize import parse_timestamp, timestamp
 from keyferry.errors import (
     InternalError,
@@ -46,9 +44,12 @@ from keyferry.kube.finalizers import drop_finalizers
 from keyferry.kube.status import object_path
 from keyferry.kube.watch import Change, ObjectMeta
 from keyferry.ports import Generator, GeneratorView, ObjectKey
+from keyferry.reconcile import leases
 from keyferry.reconcile.engine import Engine
-from keyferry.reconcile.generators import NotOurs, generator_path, load_generator, view_of
+from keyferry.reconcile.generators import generator_path
 from keyferry.reconcile.queue import Claim, Lane
+from keyferry.reconcile.state_index import Use
+from keyferry.reconcile.state_source import generator_of
 from keyferry.reconcile.work import Work
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ class Made:
     Args:
         generator, view, state: what takes it back.
         entry: what it was made for, as `entry_key` names it.
+        term: how long it is good; None for as long as nobody takes it back.
+        keys: what was made, where only this tells.
         key: the state that stands for it; None where none could be, or need be, written.
     """
 
@@ -77,20 +80,9 @@ class Made:
     view: GeneratorView
     state: bytes
     entry: str
+    term: Term | None = None
+    keys: tuple[str, ...] | None = None
     key: ObjectKey | None = None
-
-
-class _ResourceMeta(msgspec.Struct):
-    name: ObjectName
-    namespace: str = ""
-
-
-class _Resource(msgspec.Struct):
-    """The generator as its state has noted it; a ClusterGenerator has no namespace."""
-
-    kind: str
-    metadata: _ResourceMeta
-    spec: dict[str, Any] = {}
 
 
 def entry_key(work: Work, source: ObjectKey, *identity: str) -> str:
@@ -135,7 +127,8 @@ async def note(engine: Engine, work: Work, made: Made) -> None:
             "name": key.name,
             "namespace": key.namespace,
             "labels": {names.LABEL_GENERATOR_OWNER: made.entry},
-            "annotations": {names.ANNOTATION_CONTROLLER_CLASS: engine.settings.controller_class},
+            "annotations": {names.ANNOTATION_CONTROLLER_CLASS: engine.settings.controller_class}
+            | leases.annotations_of(made.term, made.keys),
             "finalizers": [names.FINALIZER_GENERATOR_STATE],
             "ownerReferences": [owner],
         },
@@ -145,7 +138,8 @@ async def note(engine: Engine, work: Work, made: Made) -> None:
         "POST", generator_path(key).rpartition("/")[0], body=msgspec.json.encode(document)
     )
     made.key = key
-    engine.books.generator_states.use((key.namespace, key.name), work.owner.uid, made.entry)
+    use = Use(work.owner.uid, work.key.name, made.entry, made.term, made.keys)
+    leases.expect(engine, key, engine.books.generator_states.use((key.namespace, key.name), use))
 
 
 def supersede(
@@ -163,7 +157,8 @@ def supersede(
     states = engine.books.generator_states
     new, renewed = {one.key for one in made}, {one.entry for one in made}
     deadline = engine.clock.now() + timedelta(seconds=engine.settings.generator_grace_s)
-    for place, entry in sorted(states.of(work.owner.uid).items()):
+    uses = {place: use.entry for place, use in states.of(work.owner.uid).items()}
+    for place, entry in sorted(uses.items()):
         key = ObjectKey(names.GENERATOR_STATE, *place)
         over = entry in renewed or entry not in current if entry else not kept
         if over and key not in new:
@@ -204,12 +199,13 @@ def observe_state(engine: Engine, change: Change, meta: ObjectMeta) -> None:
     if noted_by not in (None, ours):
         return  # of an operator of another class
     place = (meta.namespace, meta.name)
-    owner = next((one.uid for one in meta.owner_references or () if one.kind == names.EXTERNAL_SECRET), "")
+    owner = next((one for one in meta.owner_references or () if one.kind == names.EXTERNAL_SECRET), None)
     states.note(place)
-    if meta.generation <= 1 and meta.deletion_timestamp is None and owner:
+    if meta.generation <= 1 and meta.deletion_timestamp is None and owner is not None:
         # Of the first generation: a deadline has not been set. The established operator names entries otherwise.
         entry = (meta.labels or {}).get(names.LABEL_GENERATOR_OWNER, "") if noted_by else ""
-        states.use(place, owner, entry)
+        use = states.use(place, leases.use_of(meta, owner.uid, owner.name, entry))
+        leases.expect(engine, key, use, at_start=change is Change.LISTED)
     else:
         states.release(place)
     engine.queue.add(key, Lane.PERIODIC)
@@ -222,10 +218,13 @@ def wake_states(engine: Engine, places: Collection[tuple[str, str]]) -> None:
 
 
 async def reconcile_generator_state(engine: Engine, claim: Claim) -> None:
-    """Delete a state whose time is over; take back what a deleted one stands for."""
+    """Delete a state whose time is over; take back what a deleted one stands for; renew what is in use."""
     key = claim.key
     try:
-        await _look(engine, key)
+        if (use := leases.in_peace(engine, key)) is not None:
+            await leases.keep(engine, key, use)
+        else:
+            await _look(engine, key)
     except KubeNotFound:
         engine.books.generator_states.forget(key)
         engine.queue.forget(key)
@@ -300,8 +299,9 @@ async def _end(engine: Engine, key: ObjectKey, body: Mapping[str, Any]) -> None:
     except Exception as error:  # noqa: BLE001 - told, with its place in the log if it is a bug
         told = _told(error)
         failures = states.failures[key] = states.failures.get(key, 0) + 1
-        patience = _patience(engine, key, told)
-        await _tell(engine, key, body, told, given_up=failures >= patience)
+        patience = 0 if leases.has_ended(engine, body["metadata"]) else _patience(engine, key, told)
+        if patience:
+            await _tell(engine, key, body, told, given_up=failures >= patience)
         if failures < patience:
             delay = retry_delay(told, failures, _RETRY_S, engine.random.random()) or _RETRY_S
             if key.namespace in engine.books.ending:
@@ -335,35 +335,8 @@ async def _take_back(engine: Engine, key: ObjectKey, spec: Mapping[str, Any]) ->
     Raises:
         KeyferryError: it could not.
     """
-    try:
-        resource = msgspec.convert(spec.get("resource"), _Resource)
-    except (msgspec.ValidationError, RecursionError):
-        raise SpecError(f"{key}: spec.resource is no generator that can be asked") from None
-    generator, view = await _generator_of(engine, key, resource)
+    generator, view = await generator_of(engine, key, spec)
     await generator.cleanup(view, orjson.dumps(spec.get("state") or {}), engine.access)
-
-
-async def _generator_of(
-    engine: Engine, key: ObjectKey, resource: _Resource
-) -> tuple[Generator, GeneratorView]:
-    """The generator that a state names, with no more rights than it gives to the state's namespace.
-
-    Raises:
-        SpecError: it names none that made it.
-        KeyferryError: it cannot be read any more.
-    """
-    kind, name = resource.kind, resource.metadata.name
-    if resource.metadata.namespace:
-        # Never another namespace than the state's own, whatever is written there.
-        return view_of(engine, ObjectKey(kind, key.namespace, name), kind, key.namespace, resource.spec)
-    source = ObjectKey(names.CLUSTER_GENERATOR, "", name)
-    try:
-        generator, view = await load_generator(engine, source, key.namespace)
-    except NotOurs:
-        raise SpecError(f"{source} is of another controller class now") from None
-    if view.kind != kind:
-        raise SpecError(f"{source} makes {view.kind} now, and no {kind[:80]}")
-    return generator, view
 
 
 async def _tell(

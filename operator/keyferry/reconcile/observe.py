@@ -15,6 +15,7 @@ from keyferry.reconcile.generator_state import wake_states
 from keyferry.reconcile.namespace import NAMESPACE, is_held
 from keyferry.reconcile.queue import Lane
 from keyferry.reconcile.secret_store import forget_store, wake
+from keyferry.reconcile.store_policy import limits_by_labels, store_changed
 
 
 class Observer:
@@ -104,6 +105,7 @@ class Observer:
             engine.queue.add(key, Lane.STORE)
         elif not engine.settings.secret_stores and engine.books.stores[key].status != told:
             wake(engine, key)  # somebody else validates, and has found something out
+        store_changed(engine, key)
 
     def secret(self, change: Change, meta: ObjectMeta) -> None:
         """A Secret's metadata: a target that drifted, or auth material that changed."""
@@ -153,10 +155,13 @@ class Observer:
         books.namespaces[meta.name] = labels
         if before == labels:
             return
+        limited_otherwise = limits_by_labels(self._engine, meta.name, before or {}, labels)
         for key in books.by_namespace.get(meta.name, ()):
             record = books.external_secrets[key]
             if before is None and not record.waiting:
                 continue  # it got along without; at the start these are all
+            if any(map(limited_otherwise, record.depends_on)):
+                record.asked = True
             if any(need.kind == names.CLUSTER_SECRET_STORE for need in record.depends_on):
                 self._engine.queue.add(key, Lane.EVENT)
 
@@ -194,7 +199,7 @@ def look_again(engine: Engine) -> int:
     """Look at all stores and ExternalSecrets, and read anew what is refreshed at all; how many there are."""
     for key in engine.books.stores:
         engine.queue.add(key, Lane.STORE)
-    for key in engine.books.cluster_external_secrets:
+    for key in (*engine.books.cluster_external_secrets, *engine.books.policies.records):
         engine.queue.add(key, Lane.PERIODIC)
     for key, record in engine.books.external_secrets.items():
         record.asked = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -33,7 +34,7 @@ from keyferry.reconcile.generation import Generation, Loaded, WholeSecretKept
 from keyferry.reconcile.generators import generator_key, load_generator
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.rendering import INLINE_CHARS
-from keyferry.reconcile.stores import StoreUse, store_key, use_store
+from keyferry.reconcile.stores import KeyGate, StoreUse, check_still_lets_in, store_key, use_store
 from keyferry.reconcile.templates import with_renderer
 from keyferry.reconcile.work import Work
 
@@ -77,7 +78,9 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool, ane
     for question in reads:
         key = store_key(question.store, work.key.namespace)
         if key not in uses:
-            uses[key] = await use_store(engine, question.store, work.key.namespace)
+            admit = functools.partial(_admit, work, reads, key)
+            uses[key] = await use_store(engine, question.store, work.key.namespace, admit)
+            engine.planner.follow(uses[key].binding)
     need, namespace = _freshness(work, claim), work.key.namespace
     with _aside_if_slow(engine, work.key):
         answers = await asyncio.gather(
@@ -86,6 +89,8 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool, ane
                 for question in reads
             )
         )
+    for use in uses.values():
+        check_still_lets_in(engine, use, namespace)
     for answered in answers:
         if isinstance(answered.value, Deferred):
             raise answered.value
@@ -94,6 +99,27 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool, ane
         return Resolved(assembled)
     generation = Generation(engine, work, generators, rotate=rotate, anew=anew)
     return await _with_generated(generation, asked, answers)
+
+
+def _admit(work: Work, reads: Sequence[Question], store: ObjectKey, gate: KeyGate) -> None:
+    """Check all that an object wants of a store, before it is asked for any of it.
+
+    Raises:
+        KeyferryError: the first entry that is not let in, with how many more there are.
+    """
+    refused: list[Answered] = []
+    for question in reads:
+        if store_key(question.store, work.key.namespace) != store:
+            continue
+        try:
+            if question.remote is not None:
+                gate.check(question.remote.key)
+            else:
+                gate.check_any()
+        except KeyferryError as error:
+            refused.append(Answered(question, str(store), error))
+    if refused:
+        assemble(refused, work.target.deletion_policy)
 
 
 async def _load_generators(engine: Engine, work: Work, asked: Sequence[Question]) -> Loaded:
@@ -175,7 +201,8 @@ async def _find(question: Question, wanted: Find, use: StoreUse, need: Freshness
         name=wanted.name.regexp if wanted.name is not None else None,
         tags=tuple(sorted(wanted.tags.items())),
     )
-    found = await use.binding.session.find(search, need, use.binding.retries)
+    let_in = use.gate.lets_in if use.gate is not None else None
+    found = await use.binding.session.find(search, need, use.binding.retries, let_in)
     return Answered(question, str(use.key), found if isinstance(found, KeyferryError) else dict(found))
 
 
@@ -195,6 +222,7 @@ async def _ask(question: Question, use: StoreUse, need: Freshness, namespace: st
         literal_first=rules.literal_property_first,
         missing_is_absent=rules.missing_property_is_absent,
         final=rules.asks_with_all,
+        select=rules.select,
     )
 
 

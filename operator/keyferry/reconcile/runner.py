@@ -81,6 +81,7 @@ class Runner:
             books.external_secrets.get(key)
             or books.stores.get(key)
             or books.cluster_external_secrets.get(key)
+            or books.policies.records.get(key)
         )
         if record is not None:
             record.duration_s = duration

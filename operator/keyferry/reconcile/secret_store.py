@@ -96,19 +96,19 @@ def _tell_maintenance(engine: Engine, key: ObjectKey, record: StoreRecord) -> No
 
 def wake(engine: Engine, store: ObjectKey) -> None:
     """Look again at what uses a store and came to nothing so far."""
-    for dependent, record in _users(engine, store):
+    for dependent, record in users(engine, store):
         if record.waiting:
             engine.queue.add(dependent, Lane.EVENT)
 
 
 def _refresh(engine: Engine, store: ObjectKey) -> None:
     """Read anew what uses a store whose spec changed: it may answer otherwise, or not to everybody any more."""
-    for dependent, record in _users(engine, store):
+    for dependent, record in users(engine, store):
         record.asked = True
         engine.queue.add(dependent, Lane.EVENT)
 
 
-def _users(engine: Engine, store: ObjectKey) -> Iterator[tuple[ObjectKey, ExternalSecretRecord]]:
+def users(engine: Engine, store: ObjectKey) -> Iterator[tuple[ObjectKey, ExternalSecretRecord]]:
     """The ExternalSecrets that use a store."""
     for dependent in engine.books.dependents.of(store):
         record = engine.books.external_secrets.get(dependent)
@@ -150,6 +150,7 @@ async def _validate(engine: Engine, key: ObjectKey, record: StoreRecord) -> tupl
                 # Each ExternalSecret brings its own identity: nothing to prove here.
                 return summarize.store_unknown(), capabilities
             binding = await engine.planner.bind(record.view, key.namespace)
+            engine.planner.follow(binding)
             verdict = await binding.session.client.validate()
             if (failure := binding.session.failure) is not None:
                 # The identity is proven, and the store does not answer. Shared by all, so never raised.

@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from keyferry.core.lease import Term
 from keyferry.ports import ObjectKey
 
 Place = tuple[str, str]
 """Namespace and name."""
+
+
+@dataclass(slots=True)
+class Use:
+    """A state that is in use.
+
+    Args:
+        uid, owner: of its ExternalSecret, and how that is called.
+        entry: the entry there that it belongs to; empty where that is not known.
+        term: how long its values are good; None for as long as nobody takes them back.
+        keys: what its generator made, where only the state tells.
+        over: why new values have to be made; empty while these are good.
+        trouble: why it could not be renewed so far, once its end is near.
+        failures: tries in a row to renew it that failed.
+        resume_at: when to do something about the term, by the queue's clock; 0 where that is still to be decided.
+    """
+
+    uid: str
+    owner: str
+    entry: str
+    term: Term | None = None
+    keys: tuple[str, ...] | None = None
+    over: str = ""
+    trouble: str = ""
+    failures: int = 0
+    resume_at: float = 0.0
+
+
+_NOTHING: Final[Mapping[Place, Use]] = {}
 
 
 class GeneratorStates:
@@ -19,8 +51,8 @@ class GeneratorStates:
 
     def __init__(self) -> None:
         self._names: dict[str, set[str]] = {}
-        self._used: dict[str, dict[Place, str]] = {}
-        self._owner: dict[Place, str] = {}
+        self._uses: dict[str, dict[Place, Use]] = {}
+        self._use: dict[Place, Use] = {}
         self.complete = False
         """Whether all that there are have been told, so that one that is not here does not exist."""
         self.deadlines: dict[ObjectKey, datetime] = {}
@@ -30,26 +62,26 @@ class GeneratorStates:
         """A state is there."""
         self._names.setdefault(place[0], set()).add(place[1])
 
-    def use(self, place: Place, uid: str, entry: str) -> None:
-        """A state is in use.
-
-        Args:
-            place: where it is.
-            uid: of its ExternalSecret.
-            entry: the entry there that it belongs to; empty where that is not known.
-        """
+    def use(self, place: Place, use: Use) -> Use:
+        """A state is in use; what is known of it. A watch may tell late, and never of what this process found out."""
+        known = self._use.get(place)
+        if known is not None and (known.uid, known.entry) == (use.uid, use.entry):
+            if _is_later(use.term, known.term):
+                known.term, known.resume_at, known.failures = use.term, 0.0, 0
+            return known
         self.release(place)
         self.note(place)
-        self._used.setdefault(uid, {})[place] = entry
-        self._owner[place] = uid
+        self._uses.setdefault(use.uid, {})[place] = use
+        self._use[place] = use
+        return use
 
     def release(self, place: Place) -> None:
         """A state is in use no longer."""
-        uid = self._owner.pop(place, None)
-        if uid is not None:
-            del self._used[uid][place]
-            if not self._used[uid]:
-                del self._used[uid]
+        use = self._use.pop(place, None)
+        if use is not None:
+            del self._uses[use.uid][place]
+            if not self._uses[use.uid]:
+                del self._uses[use.uid]
 
     def forget(self, key: ObjectKey) -> None:
         """A state is gone."""
@@ -62,9 +94,13 @@ class GeneratorStates:
         if not names:
             self._names.pop(key.namespace, None)
 
-    def of(self, uid: str) -> Mapping[Place, str]:
-        """The states that an ExternalSecret uses, and the entry that each belongs to."""
-        return self._used.get(uid, {})
+    def get(self, place: Place) -> Use | None:
+        """What is known of a state that is in use."""
+        return self._use.get(place)
+
+    def of(self, uid: str) -> Mapping[Place, Use]:
+        """The states that an ExternalSecret uses."""
+        return self._uses.get(uid, _NOTHING)
 
     def within(self, namespace: str) -> list[Place]:
         """The states of a namespace."""
@@ -73,3 +109,7 @@ class GeneratorStates:
     def places(self) -> list[Place]:
         """Where all of them are."""
         return [(namespace, name) for namespace, names in self._names.items() for name in names]
+
+
+def _is_later(told: Term | None, known: Term | None) -> bool:
+    return told is not None and (known is None or told.lease.began_at > known.lease.began_at)

@@ -321,7 +321,7 @@ async def delete_renamed(engine: Engine, owner: Owner, target: Target, *, edited
     if target.manifest is not None and edited:
         deleted += await delete_renamed_objects(engine, owner, target, target.manifest)
     kept = {target.name} if target.manifest is None else set()
-    for name in sorted(engine.books.owned.get((owner.namespace, created_by), set()) - kept):
+    for name in sorted(set(engine.books.owned.get((owner.namespace, created_by))) - kept):
         existing = await read_secret(engine.api, owner.namespace, name)
         controller = controller_of(existing.owner_references) if existing is not None else None
         if existing is None or controller is None or controller.get("uid") != owner.uid:

@@ -24,6 +24,7 @@ from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generic_target import target_key
+from keyferry.reconcile.remote import readings
 from keyferry.reconcile.templates import source_keys
 
 _STORES: Final = frozenset({names.SECRET_STORE, names.CLUSTER_SECRET_STORE})
@@ -87,7 +88,11 @@ def load(engine: Engine, key: ObjectKey, record: ExternalSecretRecord, owner: Ow
     needs = tuple(dict.fromkeys((target_key(key.namespace, target), *used, *sources)))
     engine.books.dependents.link(key, needs, record.depends_on)
     record.depends_on = needs
-    if not _is_ours(engine, used):
+    ours = _is_ours(engine, used)
+    reads = readings(spec, key.namespace, used) if ours else ()
+    engine.books.remote.link(key, reads, record.reads)
+    record.reads = reads
+    if not ours:
         engine.sources.release(engine, key)
         return None
     engine.sources.use(engine, key, sources)

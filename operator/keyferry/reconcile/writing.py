@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ from keyferry.core.sources import Assembled
 from keyferry.core.summarize import Outcome, parse_timestamp
 from keyferry.core.template import Rendered
 from keyferry.errors import KeyferryError, KubeUnavailable, SpecError
+from keyferry.reconcile import leases
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.finish import record_event
 from keyferry.reconcile.generation import Generation, settle
@@ -66,7 +68,8 @@ async def write(
     work.record.rendered = sources.digest if sources is not None else b""
     if outcome.binding is not None and work.target.creation_policy == "Owner":
         await _remove_former(engine, work)
-    return outcome
+    trouble = leases.trouble(engine, work.owner.uid)
+    return replace(outcome, message=summarize.with_trouble(outcome.message, trouble))
 
 
 def _is_rendered(work: Work, resolved: Resolved) -> bool:

@@ -1,11 +1,13 @@
 """What every generator is asked here: the same questions, put to each kind in a world of its own.
 
 A `World` has what generators need: Secrets and ServiceAccounts in a cluster, AWS, GitHub, GitLab, Quay and the
-server of a webhook as strict doubles on loopback. `CASES` says which specs are tried; a further kind adds its own there.
+server of a webhook as strict doubles on loopback, and a real Vault. `CASES` says which specs are tried; a further
+kind adds its own there.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.contract.generators.lender import lender  # noqa: F401 - a fixture
 
 from keyferry.api.model import convert
 from keyferry.core.addresses import AddressPolicy
@@ -21,17 +24,33 @@ from keyferry.generators.registry import build_generators as build_local
 from keyferry.ports import AmbientIdentity, Generated, Generator, GeneratorView, ObjectKey
 from keyferry.providers.registry import ProviderSettings, build_generators, build_providers
 from keyferry.testing.aws import Administrator, StrictAws
+from keyferry.testing.azure import Administrator as AzureAdministrator
+from keyferry.testing.azure import Principal, StrictAzure
 from keyferry.testing.clusteraccess import Cluster
 from keyferry.testing.github import GithubDouble
 from keyferry.testing.gitlab import GitlabDouble
 from keyferry.testing.issuer import Issuer
 from keyferry.testing.leaks import canary
 from keyferry.testing.quay import Federation, QuayDouble
+from keyferry.testing.vault import VaultServer
 from keyferry.testing.webhook import WebhookDouble
 
 REGION = "eu-central-1"
+PKI = "pki-of-generators"
 APP, INSTALLATION, ROBOT = "4711", "815", "org+puller"
 SUBJECT = "system:serviceaccount:team-a:puller"
+
+
+@dataclass
+class AzureRegistry:
+    """A registry, and the apps that may pull from it: by a secret, and for ServiceAccount `registry-user`."""
+
+    azure: StrictAzure
+    administrator: AzureAdministrator
+    name: str
+    host: str
+    app: Principal
+    account: Principal
 
 
 @dataclass
@@ -44,6 +63,8 @@ class World:
     quay: QuayDouble
     webhook: WebhookDouble
     issuer: Issuer
+    azure: AzureRegistry
+    vault: VaultServer
     administrator: Administrator
     generators: Mapping[str, Generator]
     app_pem: bytes
@@ -79,6 +100,13 @@ def key_auth(name: str = "aws", **where: str) -> dict[str, Any]:
     }
 
 
+def acr_auth(name: str = "azure", **where: str) -> dict[str, Any]:
+    return {
+        "clientId": {"name": name, "key": "id", **where},
+        "clientSecret": {"name": name, "key": "secret", **where},
+    }
+
+
 def specs(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
     """By case: a kind, and a spec that can be generated from."""
     github = {
@@ -102,6 +130,17 @@ def specs(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
         "secrets": [{"name": "auth", "secretRef": {"name": "webhook"}}],
     }
     aws = {"region": REGION, "auth": key_auth()}
+    acr = {"registry": world.azure.host, "tenantId": world.azure.administrator.tenant}
+    vault = {
+        "provider": {
+            "server": world.vault.url,
+            "caBundle": base64.b64encode(world.vault.ca_pem.encode()).decode(),
+            "auth": {"tokenSecretRef": {"name": "vault", "key": "token"}},
+        },
+        "path": f"{PKI}/issue/web",
+        "method": "POST",
+        "parameters": {"common_name": "web.example.com"},
+    }
     return {
         "password": ("Password", {}),
         "password-of-several-keys": ("Password", {"secretKeys": ["one", "two"], "encoding": "hex"}),
@@ -123,6 +162,16 @@ def specs(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
         "gitlab-project": ("GitlabDeployToken", gitlab | {"projectID": "shop/web"}),
         "gitlab-group": ("GitlabDeployToken", gitlab | {"groupID": "9", "username": "puller"}),
         "webhook": ("Webhook", webhook),
+        "acr": ("ACRAccessToken", acr | {"auth": {"servicePrincipal": {"secretRef": acr_auth()}}}),
+        "acr-workload": (
+            "ACRAccessToken",
+            acr
+            | {
+                "scope": "repository:shop/web:pull,push",
+                "auth": {"workloadIdentity": {"serviceAccountRef": {"name": "registry-user"}}},
+            },
+        ),
+        "vault": ("VaultDynamicSecret", vault),
     }
 
 
@@ -144,6 +193,9 @@ CASES = (
     "gitlab-project",
     "gitlab-group",
     "webhook",
+    "acr",
+    "acr-workload",
+    "vault",
 )
 
 
@@ -171,6 +223,42 @@ def aws(running_aws: StrictAws, own_settings: None, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     yield running_aws
     running_aws.control.clear_faults()
+
+
+@pytest.fixture(scope="session")
+def running_azure() -> Iterator[StrictAzure]:
+    with StrictAzure() as azure:
+        yield azure
+
+
+@pytest.fixture
+def acr(
+    *,
+    running_azure: StrictAzure,
+    issuer: Issuer,
+    cluster: Cluster,
+    unique: str,
+    own_settings: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[AzureRegistry]:
+    """In the public cloud, reached by its own host names through the double's proxy."""
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)
+    for name, value in running_azure.environment.items():
+        monkeypatch.setenv(name, value)
+    administrator = running_azure.administrator()
+    administrator.trust_cluster(issuer.url, issuer.ca_pem)
+    app = administrator.create_app(with_secret=True)
+    account = administrator.app_for_service_account(issuer.url, "team-a", "registry-user")
+    host = administrator.create_registry(unique)
+    for one in (app, account):
+        administrator.grant_registry(unique, one, "pull")
+    cluster.put_secret("team-a", "azure", id=app.client_id, secret=app.secret)
+    cluster.put_service_account("team-a", "registry-user", client=account.client_id, tenant=account.tenant)
+    running_azure.control.clear_faults()
+    running_azure.control.reset_calls()
+    yield AzureRegistry(running_azure, administrator, unique, host, app, account)
+    running_azure.control.clear_faults()
 
 
 @pytest.fixture(scope="session")
@@ -275,6 +363,15 @@ def unique() -> str:
     return f"t{os.urandom(5).hex()}"
 
 
+@pytest.fixture(scope="session")
+def issuing_vault(vault: VaultServer) -> VaultServer:
+    """The Vault with an engine that issues certificates."""
+    vault.administrator.pki(PKI)
+    vault.administrator.pki_role(PKI, "web")
+    vault.administrator.policy(PKI, {f"{PKI}/issue/web": ["update"]})
+    return vault
+
+
 @pytest.fixture
 def world(
     *,
@@ -284,6 +381,8 @@ def world(
     quay: QuayDouble,
     webhook: WebhookDouble,
     issuer: Issuer,
+    acr: AzureRegistry,
+    issuing_vault: VaultServer,
     aws: StrictAws,
     make_generators: Callable[..., Mapping[str, Generator]],
     app_pem: bytes,
@@ -293,7 +392,11 @@ def world(
     allowed = ["ecr:GetAuthorizationToken", "ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"]
     keys = administrator.create_user(unique, policy=policy(*allowed))
     cluster.put_secret("team-a", "aws", id=keys.access_key_id, secret=keys.secret_access_key)
+    for namespace in ("team-a", "team-b"):
+        token = issuing_vault.administrator.token(PKI)
+        cluster.put_secret(namespace, "vault", token=token.value)
     aws.control.reset_calls()
+    issuing_vault.audit.reset()
     return World(
         cluster,
         github,
@@ -301,11 +404,18 @@ def world(
         quay,
         webhook,
         issuer,
+        acr,
+        issuing_vault,
         administrator,
         make_generators(),
         app_pem,
         unique,
-        lambda: len(aws.control.calls()) + sum(len(one.calls) for one in (github, gitlab, quay, webhook)),
+        lambda: (
+            len(aws.control.calls())
+            + len(issuing_vault.audit.calls())
+            + len(acr.azure.control.calls())
+            + sum(len(one.calls) for one in (github, gitlab, quay, webhook))
+        ),
     )
 
 

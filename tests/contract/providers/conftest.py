@@ -19,9 +19,14 @@ from tests.contract.providers.backends import fake, webhook
 from tests.contract.providers.backends.aws import REGION
 from tests.contract.providers.backends.base import Backend, make_view
 from tests.contract.providers.backends.every import BACKENDS
+from tests.contract.providers.backends.kubernetes import SourceNamespace, proxied
 
+from keyferry.localcluster import LocalCluster
 from keyferry.ports import Provider, StoreClient, StoreView
+from keyferry.testing.apiproxy import ApiProxy
 from keyferry.testing.aws import Administrator, StrictAws
+from keyferry.testing.azure import Administrator as AzureAdministrator
+from keyferry.testing.azure import StrictAzure
 from keyferry.testing.clusteraccess import Cluster
 from keyferry.testing.webhook import WebhookDouble
 
@@ -66,6 +71,35 @@ def aws(running_aws: StrictAws, own_settings: None, monkeypatch: pytest.MonkeyPa
     control.session_lifetime(0)
 
 
+@pytest.fixture(scope="session")
+def running_azure() -> Iterator[StrictAzure]:
+    with StrictAzure() as azure:
+        yield azure
+
+
+@pytest.fixture
+def azure(running_azure: StrictAzure, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrictAzure]:
+    """The double without faults and with an empty call log; it is reached through its proxy."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("AZURE_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    control = running_azure.control
+    control.clear_faults()
+    control.token_lifetime(0)
+    control.reset_calls()
+    for name, value in running_azure.environment.items():
+        monkeypatch.setenv(name, value)
+    yield running_azure
+    control.clear_faults()
+    control.token_lifetime(0)
+
+
+@pytest.fixture
+def azure_administrator(azure: StrictAzure) -> AzureAdministrator:
+    return azure.administrator()
+
+
 @pytest.fixture
 def administrator(aws: StrictAws) -> Administrator:
     return aws.administrator(region=REGION)
@@ -91,6 +125,26 @@ def webhook_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookDouble]:
         monkeypatch.delenv(name)
     with WebhookDouble() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def source_namespace(control_plane: LocalCluster) -> SourceNamespace:
+    """The namespace that kubernetes stores read."""
+    return SourceNamespace(control_plane)
+
+
+@pytest.fixture(scope="session")
+def session_api_proxy(control_plane: LocalCluster) -> Iterator[ApiProxy]:
+    with proxied(control_plane) as running:
+        yield running
+
+
+@pytest.fixture
+def api_proxy(session_api_proxy: ApiProxy) -> Iterator[ApiProxy]:
+    """The control plane by an address that can fail, and counts calls from the test's beginning."""
+    session_api_proxy.reset_requests()
+    yield session_api_proxy
+    session_api_proxy.clear()
 
 
 @pytest.fixture(params=BACKENDS)

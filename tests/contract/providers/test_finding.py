@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.contract.providers.backends.base import trait
 
 from keyferry.errors import SpecError
 from keyferry.ports import Find, Read, RemoteValue
@@ -18,7 +19,7 @@ def backend_finds(backend):
 
 
 @pytest.fixture
-def found(backend, connect, unique):
+def found(backend, connect, unique, whole):
     """Put remote secrets `<unique>/<name>`, each with its name as its value, and search among them.
 
     Gives name and value of what is found, names without what all have in common.
@@ -34,10 +35,17 @@ def found(backend, connect, unique):
             if isinstance(answer, Read):
                 (answer,) = await client.read([answer])
             assert isinstance(answer, RemoteValue), answer
-            results.append((one.name.removeprefix(f"{unique}/"), answer.value.reveal().decode()))
+            name = one.name.removeprefix(f"{whole}/")
+            results.append((name, answer.value.reveal().decode()))
         return results
 
     return search
+
+
+@pytest.fixture
+def whole(backend, unique):
+    """How the names begin that are found."""
+    return f"{trait(backend, 'root')}{unique}"
 
 
 def named(*names):
@@ -45,9 +53,9 @@ def named(*names):
 
 
 async def test_what_lies_below_a_path_is_found_in_the_order_of_names(found, unique):
-    names = ["b", "C", "a/z", "a", "B"]
+    names = ["b", "C", "a/z", "a", "D"]
 
-    assert named("B", "C", "a", "a/z", "b") == await found(names, path=f"{unique}/")
+    assert named("C", "D", "a", "a/z", "b") == await found(names, path=f"{unique}/")
 
 
 async def test_regular_expression_may_match_anywhere_in_the_name(found, unique):
@@ -56,10 +64,10 @@ async def test_regular_expression_may_match_anywhere_in_the_name(found, unique):
     assert named("db-prod", "prod/cache") == await found(names, name=f"{unique}/.*prod")
 
 
-async def test_anchors_bind_a_regular_expression_to_the_whole_name(found, unique):
+async def test_anchors_bind_a_regular_expression_to_the_whole_name(found, whole):
     names = ["db", "db2", "my-db"]
 
-    assert named("db") == await found(names, name=f"^{unique}/db$")
+    assert named("db") == await found(names, name=f"^{whole}/db$")
 
 
 @pytest.mark.parametrize(
@@ -76,28 +84,29 @@ async def test_anchors_bind_a_regular_expression_to_the_whole_name(found, unique
         pytest.param("", ["db", "dbs", "dos", "mail"], id="nothing at all"),
     ],
 )
-async def test_regular_expressions_find_all_that_they_match(found, unique, expression, matching):
+async def test_regular_expressions_find_all_that_they_match(found, unique, whole, expression, matching):
     """Whatever a store makes of one to search faster."""
     names = ["db", "dbs", "dos", "mail"]
 
-    assert named(*matching) == await found(names, name=expression.format(unique, unique), path=f"{unique}/")
+    assert named(*matching) == await found(names, name=expression.format(whole, whole), path=f"{unique}/")
 
 
-async def test_path_is_the_beginning_of_a_name_and_no_folder(found, unique):
+async def test_path_is_the_beginning_of_a_name_or_a_folder(found, backend, unique):
     names = ["app/db", "apple", "App", "my/app"]
+    expected = ["app/db"] if trait(backend, "folders") else ["app/db", "apple"]
 
-    assert named("app/db", "apple") == await found(names, path=f"{unique}/app")
+    assert named(*expected) == await found(names, path=f"{unique}/app")
 
 
-async def test_path_and_regular_expression_must_both_fit(found, unique):
+async def test_path_and_regular_expression_must_both_fit(found, unique, whole):
     names = ["app/db", "app/mail", "web/db"]
 
     assert named("app/db") == await found(names, path=f"{unique}/app/", name="db$")
-    assert [] == await found([], path=f"{unique}/app/", name=f"^{unique}/web")
+    assert [] == await found([], path=f"{unique}/app/", name=f"^{whole}/web")
 
 
-async def test_nothing_that_fits_is_no_failure(found, unique):
-    assert [] == await found(["a"], name=f"^{unique}/none$")
+async def test_nothing_that_fits_is_no_failure(found, whole):
+    assert [] == await found(["a"], name=f"^{whole}/none$")
 
 
 async def test_latest_value_is_found(found, backend, unique):
@@ -123,21 +132,21 @@ async def test_expression_that_is_none_is_refused(backend, connect, unique):
         await client.find(Find(name="("))
 
 
-async def test_searches_may_be_made_at_the_same_time(backend, connect, unique):
+async def test_searches_may_be_made_at_the_same_time(backend, connect, unique, whole):
     for name in "ab":
-        backend.put(f"{unique}/{name}", name)
+        backend.put(f"{unique}/{name}/db", name)
     client = await connect(backend.provider, backend.view())
 
     both = await asyncio.gather(*(client.find(Find(path=f"{unique}/{name}")) for name in "ab"))
 
-    assert [[f"{unique}/a"], [f"{unique}/b"]] == [[one.name for one in found] for found in both]
+    assert [[f"{whole}/a/db"], [f"{whole}/b/db"]] == [[one.name for one in found] for found in both]
 
 
 async def test_what_is_found_does_not_show_its_value(backend, connect, unique, leaks):
-    backend.put(unique, canary("contract-found"))
+    backend.put(f"{unique}/a", canary("contract-found"))
     client = await connect(backend.provider, backend.view())
 
-    found = await client.find(Find(path=unique))
+    found = await client.find(Find(path=f"{unique}/"))
 
     assert 1 == len(found)
     assert [] == leaks.look("found", f"{found!r} {found}")

@@ -65,6 +65,7 @@ async def test_order_of_session_tags_makes_no_difference(fingerprint):
 
 
 SPEC_CHANGES = [
+    pytest.param({"service": "ParameterStore"}, id="service"),
     pytest.param({"region": "eu-west-1"}, id="region"),
     pytest.param({"prefix": "other/"}, id="prefix"),
     pytest.param({"role": OTHER_ROLE}, id="role"),
@@ -168,12 +169,20 @@ async def test_session_tags_make_each_namespace_and_each_store_an_identity(finge
     assert 4 == len(set(identities))
 
 
-@pytest.mark.parametrize("variable", ["AWS_SECRETSMANAGER_ENDPOINT", "AWS_STS_ENDPOINT"])
-async def test_another_endpoint_is_another_identity(fingerprint, monkeypatch, variable):
-    before = await fingerprint(BASE)
+@pytest.mark.parametrize(
+    ("service", "variable"),
+    [
+        ("SecretsManager", "AWS_SECRETSMANAGER_ENDPOINT"),
+        ("SecretsManager", "AWS_STS_ENDPOINT"),
+        ("ParameterStore", "AWS_SSM_ENDPOINT"),
+        ("ParameterStore", "AWS_STS_ENDPOINT"),
+    ],
+)
+async def test_another_endpoint_is_another_identity(fingerprint, monkeypatch, service, variable):
+    before = await fingerprint(BASE | {"service": service})
     monkeypatch.setenv(variable, "https://vpce.example.com")
 
-    assert before != await fingerprint(BASE)
+    assert before != await fingerprint(BASE | {"service": service})
 
 
 @pytest.mark.parametrize(

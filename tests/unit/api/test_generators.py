@@ -74,6 +74,7 @@ def test_the_registry_and_external_secrets_name_the_same_kinds():
 
 def test_kinds_that_can_run_are_exactly_these():
     assert set(AVAILABLE) == {
+        "ACRAccessToken",
         "ECRAuthorizationToken",
         "Fake",
         "GithubAccessToken",
@@ -84,6 +85,7 @@ def test_kinds_that_can_run_are_exactly_these():
         "SSHKey",
         "STSSessionToken",
         "UUID",
+        "VaultDynamicSecret",
         "Webhook",
     }
 

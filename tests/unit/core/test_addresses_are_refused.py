@@ -241,10 +241,13 @@ def _set(model, path):
     return model(**required | {name: _set(inner[0], rest) if rest else "https://127.0.0.1/"})
 
 
+HINTS = typing.get_type_hints(SecretStoreProvider)
 PROVIDERS = {
-    name: _structs(hint)[0]
-    for name, hint in typing.get_type_hints(SecretStoreProvider).items()
-    if _structs(hint)
+    wire: _structs(HINTS[name])[0]
+    for name, wire in zip(
+        SecretStoreProvider.__struct_fields__, SecretStoreProvider.__struct_encode_fields__, strict=True
+    )
+    if _structs(HINTS[name])
 }
 ADDRESSES = [
     (provider, path)

@@ -134,4 +134,4 @@ print(len(kinds), "cryptography" in sys.modules)
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
 
-    assert "11 False" == printed.strip()
+    assert "13 False" == printed.strip()

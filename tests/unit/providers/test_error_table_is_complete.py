@@ -1,4 +1,4 @@
-"""The table of AWS's errors holds everything that the SDK can raise and that the two services can answer.
+"""The table of AWS's errors holds everything that the SDK can raise and that the three services can answer.
 
 The lists are the SDK's own, so that a release of it with something new fails here until somebody has
 decided what that means to the reader of a manifest.
@@ -26,11 +26,15 @@ from keyferry.errors import (
     Unavailable,
     one_line,
 )
+from keyferry.providers.aws.asked import Asked
 from keyferry.providers.aws.codes import CODES, SDK_ERRORS, Meaning
-from keyferry.providers.aws.errors import Asked, from_code, from_response, translated
+from keyferry.providers.aws.codes_elsewhere import ELSEWHERE
+from keyferry.providers.aws.errors import from_code, from_response, translated
 from keyferry.testing.leaks import LeakDetector, canary
 
 READ = Asked("secretsmanager:GetSecretValue", "eu-central-1", "team/db", "AWSCURRENT")
+PARAMETER = Asked("ssm:GetParameter", "eu-central-1", "/team/db", "3")
+PATH = Asked("ssm:GetParametersByPath", "eu-central-1", path="/team/")
 LOGIN = Asked("sts:AssumeRole", "eu-central-1")
 TYPES = {
     Meaning.THROTTLED: RateLimited,
@@ -40,6 +44,7 @@ TYPES = {
     Meaning.DENIED: AccessDenied,
     Meaning.KMS: AccessDenied,
     Meaning.NOT_FOUND: RemoteSecretNotFound,
+    Meaning.NO_VERSION: RemoteSecretNotFound,
     Meaning.REQUEST: ProviderError,
     Meaning.INVALID: ProviderError,
     Meaning.TAGS: ProviderError,
@@ -48,6 +53,7 @@ TYPES = {
     Meaning.REGION: ProviderError,
     Meaning.SERVER_SIDE: Unavailable,
     Meaning.WRITE: ProviderError,
+    Meaning.ELSEWHERE: ProviderError,
     Meaning.TIMED_OUT: TimedOut,
     Meaning.UNREACHABLE: Unavailable,
     Meaning.TLS: Unavailable,
@@ -58,6 +64,12 @@ TYPES = {
     Meaning.CALL: ProviderError,
     Meaning.UNKNOWN: Unavailable,
 }
+ASKED = [
+    pytest.param(READ, id="read"),
+    pytest.param(PARAMETER, id="parameter"),
+    pytest.param(PATH, id="path"),
+    pytest.param(LOGIN, id="login"),
+]
 COMMON = {
     "AccessDeniedException",
     "ExpiredTokenException",
@@ -120,9 +132,24 @@ def test_every_exception_of_the_sdk_is_decided_about():
     assert set(_sdk_classes()) == set(SDK_ERRORS)
 
 
-@pytest.mark.parametrize("service", ["secretsmanager", "sts"])
+@pytest.mark.parametrize("service", ["secretsmanager", "ssm", "sts"])
 def test_every_error_of_the_service_models_is_decided_about(service):
     assert set() == set(_codes(service)) - set(CODES)
+
+
+def test_what_is_taken_for_another_operations_failure_is_none_of_ours():
+    model = botocore.session.get_session().get_service_model("ssm")
+    asked = (
+        "GetParameter",
+        "GetParameters",
+        "GetParametersByPath",
+        "DescribeParameters",
+        "ListTagsForResource",
+    )
+    ours = {error.name for name in asked for error in model.operation_model(name).error_shapes}
+
+    assert set() == ours & set(ELSEWHERE)
+    assert set() == set(ELSEWHERE) - set(_codes("ssm"))
 
 
 def test_errors_common_to_all_services_are_decided_about():
@@ -145,7 +172,7 @@ def test_no_code_has_two_meanings():
     assert len(listed) == len(CODES) + len(SDK_ERRORS)
 
 
-@pytest.mark.parametrize("asked", [READ, LOGIN], ids=["read", "login"])
+@pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_every_code_becomes_an_error_with_advice_and_without_its_message(code, asked):
     said = f"{canary('aws-message')} 12345678-1234-1234-1234-123456789012"
@@ -159,7 +186,7 @@ def test_every_code_becomes_an_error_with_advice_and_without_its_message(code, a
     assert [] == LeakDetector().look_at_error("error", first)
 
 
-@pytest.mark.parametrize("asked", [READ, LOGIN], ids=["read", "login"])
+@pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("name", sorted(SDK_ERRORS))
 def test_every_exception_of_the_sdk_becomes_an_error_with_advice(name, asked):
     cls = _sdk_classes()[name]
@@ -191,6 +218,52 @@ def test_code_that_nobody_knows_means_unavailable(code):
     assert Unavailable is type(error)
     assert "report" in error.hint
     assert len(error.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        pytest.param(PARAMETER, "Grant ssm:GetParameter on the parameter in", id="parameter"),
+        pytest.param(PATH, 'Grant ssm:GetParametersByPath on path "/team/" in', id="path"),
+        pytest.param(
+            Asked("ssm:DescribeParameters", "eu-central-1"),
+            'Grant ssm:DescribeParameters on resource "*" in',
+            id="list",
+        ),
+        pytest.param(
+            READ,
+            "Grant secretsmanager:GetSecretValue on the secret in the identity's policy or the secret's",
+            id="read",
+        ),
+    ],
+)
+def test_denial_says_which_action_to_grant_on_what(asked, words):
+    error = from_code("AccessDeniedException", "no", asked)
+
+    assert words in error.hint
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "User: arn:aws:iam::123456789012:user/a is not authorized to perform: kms:Decrypt on resource: x",
+        "The ciphertext refers to a customer master key that does not exist, or you are not allowed to access.",
+        "Access to KMS is not allowed",
+    ],
+)
+def test_denied_key_is_told_apart_from_a_denied_parameter(message):
+    error = from_code("AccessDeniedException", message, PARAMETER)
+
+    assert "decrypt remote secret" in error.message
+    assert "kms:Decrypt" in error.hint
+
+
+def test_versions_are_called_by_each_service_in_its_own_words():
+    hints = [from_code("ValidationException", "x", asked).hint for asked in (READ, PARAMETER)]
+
+    assert ["(a stage, or uuid/ and a version id)", "(a number or a label)"] == [
+        hint[hint.index("(") :] for hint in hints
+    ]
 
 
 def test_code_in_its_long_form_is_understood():

@@ -182,6 +182,7 @@ async def bench(
     body = external_secret(status__refreshTime=timestamp(clock.now()))
     key = ObjectKey("ExternalSecret", body["metadata"]["namespace"], body["metadata"]["name"])
     books.note_external_secret(key, body)
+    books.policies.listed()
     yield Bench(engine, clock, key, books.external_secrets[key])
     queue.close()
     await engine.planner.close()

@@ -130,16 +130,16 @@ def test_secret_no_longer_managed_is_dropped_with_its_index() -> None:
 
     books.note_secret(secret("2", managed=False), auth=False)
 
-    assert ({}, {}) == (books.secrets, books.owned)
+    assert ({}, 0) == (books.secrets, len(books.owned))
 
 
 def test_index_of_owners_follows_the_label() -> None:
     books = Books()
     books.note_secret(secret("1", created_by="c1"), auth=False)
     books.note_secret(secret("2", created_by="c2"), auth=False)
-    assert {("team-a", "c2"): {"db"}} == books.owned
+    assert [(("team-a", "c2"), ("db",))] == list(books.owned.items())
 
     assert books.forget_secret(PLACE)
     assert not books.forget_secret(PLACE)
 
-    assert {} == books.owned
+    assert 0 == len(books.owned)

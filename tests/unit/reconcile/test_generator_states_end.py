@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from aiohttp import web
 
 from keyferry.api import names
 from keyferry.api.generators.local import FakeSpec
+from keyferry.core.lease import first_term, text_of
 from keyferry.errors import AuthFailed, KubeNotFound, SpecError, Unavailable
 from keyferry.kube.watch import Change, ObjectMeta, OwnerReference
+from keyferry.lease import Lease
 from keyferry.ports import ObjectKey
 from keyferry.reconcile import generator_state
 from keyferry.reconcile.generator_state import observe_state, reconcile_generator_state
@@ -42,7 +45,7 @@ def meta(uid: str = "uid-0", **changes: Any) -> ObjectMeta:
 def test_state_is_in_use_until_it_has_a_deadline(bench):
     states = bench.engine.books.generator_states
     observe_state(bench.engine, Change.LISTED, meta())
-    used = dict(states.of("uid-0"))
+    used = {place: use.entry for place, use in states.of("uid-0").items()}
     observe_state(bench.engine, Change.SET, meta(generation=2))
 
     assert used == {PLACE: "entry"}
@@ -67,7 +70,8 @@ def test_state_that_nobody_uses_is_known_all_the_same(bench, of):
 def test_entry_of_another_operators_state_is_not_known(bench):
     observe_state(bench.engine, Change.SET, meta(annotations=None))
 
-    assert bench.engine.books.generator_states.of("uid-0") == {PLACE: ""}
+    (use,) = bench.engine.books.generator_states.of("uid-0").values()
+    assert "" == use.entry
 
 
 async def test_state_of_another_class_is_no_work(bench):
@@ -140,9 +144,10 @@ class Failing:
 class Deleted:
     """The API server with a state that is being deleted."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, **annotations: str) -> None:
         self.told: list[str] = []
         self.held = True
+        self.annotations = annotations
         server.otherwise = self.answer
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -157,6 +162,7 @@ class Deleted:
             "uid": "uid-state",
             "resourceVersion": "1",
             "deletionTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": self.annotations,
             "finalizers": ["other", names.FINALIZER_GENERATOR_STATE] if self.held else [],
         }
         resource = {"kind": "Fake", "metadata": {"name": "gen", "namespace": "team-0"}}
@@ -205,3 +211,18 @@ async def test_end_is_tried_so_often_and_given_up_with_a_word(
     assert len(deleted.told) == (1 if tries == 1 else 2)
     assert "secret words" not in "".join(deleted.told)
     assert KEY not in engine.books.generator_states.failures
+
+
+@pytest.mark.parametrize(("left_s", "tries"), [(-1, 1), (60, 10)], ids=["ended", "still-lent"])
+async def test_what_has_ended_by_itself_is_let_go_without_a_word(*, bench, server, left_s, tries):
+    """A lease is gone after its end: there is nothing to take back, and nothing to tell of."""
+    now = bench.clock.now()
+    lease = Lease(now - timedelta(hours=1), now + timedelta(seconds=left_s))
+    text = text_of(first_term(lease, 0.0))
+    deleted, failing = Deleted(server, **{names.ANNOTATION_LEASE: text}), Failing(KubeNotFound("gone"))
+    bench.engine.generators = {"Fake": failing}
+    while deleted.held:
+        await reconcile_generator_state(bench.engine, Claim(KEY, Lane.RETRY, bench.engine.queue.now()))
+
+    assert tries == failing.asked
+    assert bool(deleted.told) is (tries > 1)

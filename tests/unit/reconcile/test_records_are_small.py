@@ -12,6 +12,7 @@ from keyferry.kube.watch import ObjectMeta
 from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import Books
 from keyferry.reconcile.queue import Lane, WorkQueue
+from keyferry.reconcile.remote_index import Reading
 from keyferry.testing.looptime import virtual_time
 
 LIMIT = 4096
@@ -27,6 +28,8 @@ def note(books: Books, queue: WorkQueue, body, number: int) -> None:
     target = ObjectKey("Secret", key.namespace, key.name)
     record.depends_on = (target, ObjectKey("ClusterSecretStore", "", f"aws-{number % 3}"))
     books.dependents.link(key, record.depends_on, ())
+    record.reads = (Reading(record.depends_on[1], f"prod/shop/{key.name}"),)
+    books.remote.link(key, record.reads, ())
     record.data_hash, record.settled, record.sync_calls = bytes([number % 256]) * 28, True, 1
     record.refreshed_at, record.spread, record.duration_s = 1.7e9 + number, number / OBJECTS, number / 1e6
     queue.add(key, Lane.PERIODIC)

@@ -46,7 +46,7 @@ class GeneratorKind(NamedTuple):
 _LATER: Final = False
 
 GENERATORS: Final = (
-    GeneratorKind("ACRAccessToken", ACRAccessTokenSpec, _LATER),
+    GeneratorKind("ACRAccessToken", ACRAccessTokenSpec),
     GeneratorKind(
         "BeyondtrustWorkloadCredentialsDynamicSecret", BeyondtrustWorkloadCredentialsDynamicSecretSpec, _LATER
     ),
@@ -63,7 +63,7 @@ GENERATORS: Final = (
     GeneratorKind("SSHKey", SSHKeySpec),
     GeneratorKind("STSSessionToken", STSSessionTokenSpec),
     GeneratorKind("UUID", UUIDSpec),
-    GeneratorKind("VaultDynamicSecret", VaultDynamicSecretSpec, _LATER),
+    GeneratorKind("VaultDynamicSecret", VaultDynamicSecretSpec),
     GeneratorKind("Webhook", WebhookSpec),
 )
 """All kinds that ExternalSecrets can name, but ClusterGenerator."""

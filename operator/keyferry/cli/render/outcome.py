@@ -27,11 +27,14 @@ from keyferry.errors import KeyferryError, RenderError, SpecError
 from keyferry.gotemplate import Cache, Limits, Run
 from keyferry.ports import ReadingRules
 from keyferry.providers.aws import AWSProvider
+from keyferry.providers.azure import AzureKVProvider
 from keyferry.providers.fake import FakeProvider
 from keyferry.providers.webhook import WebhookProvider
 from keyferry.secretdata import SecretBytes
 
-READING: Final = {one.name: one.reading for one in (AWSProvider, FakeProvider, WebhookProvider)}
+READING: Final = {
+    one.name: one.reading for one in (AWSProvider, AzureKVProvider, FakeProvider, WebhookProvider)
+}
 OWN: Final = "reconcile.external-secrets.io/"
 """Prefix of what the operator notes on a Secret for itself."""
 

@@ -1,10 +1,11 @@
 """The table: what each code of AWS and each exception of its SDK means to us. Words are in `errors.py`.
 
-Every exception class of the SDK and every error of the service models of Secrets Manager and STS stands
-here by name; a test compares the lists with the SDK's own, so that a new one is decided about and not
-overlooked. What is not here counts as `Meaning.UNKNOWN`: unavailable, tried again.
+Every exception class of the SDK and every error of the service models of Secrets Manager, Systems Manager
+and STS stands here by name; a test compares the lists with the SDK's own, so that a new one is decided about
+and not overlooked. What is not here counts as `Meaning.UNKNOWN`: unavailable, tried again.
 
-Sources: the API references of Secrets Manager and STS, "Common Errors", botocore's service models.
+Sources: the API references of Secrets Manager, Systems Manager and STS, "Common Errors", botocore's service
+models.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from typing import Final
+
+from keyferry.providers.aws.codes_elsewhere import ELSEWHERE
 
 
 class Meaning(enum.Enum):
@@ -31,6 +34,8 @@ class Meaning(enum.Enum):
     """The key that encrypts the secret may not be used, or not at the moment."""
     NOT_FOUND = enum.auto()
     """No such secret, or no such version of it."""
+    NO_VERSION = enum.auto()
+    """The secret is there, and not in this version."""
     REQUEST = enum.auto()
     """Not possible in the secret's state: marked for deletion, or something else that the message tells."""
     INVALID = enum.auto()
@@ -47,6 +52,8 @@ class Meaning(enum.Enum):
     """AWS's own failure."""
     WRITE = enum.auto()
     """Refusals of writing operations."""
+    ELSEWHERE = enum.auto()
+    """Failures of operations that are never asked for."""
     TIMED_OUT = enum.auto()
     """No answer in time."""
     UNREACHABLE = enum.auto()
@@ -111,17 +118,23 @@ _BY_MEANING: Final[Mapping[Meaning, tuple[str, ...]]] = {
         "SessionDurationEscalationException",
         "UnauthorizedOperation",
     ),
-    Meaning.KMS: ("DecryptionFailure", "DecryptionFailureException"),
-    Meaning.NOT_FOUND: ("ResourceNotFoundException",),
+    Meaning.KMS: ("DecryptionFailure", "DecryptionFailureException", "InvalidKeyId"),
+    Meaning.NOT_FOUND: ("InvalidResourceId", "ParameterNotFound", "ResourceNotFoundException"),
+    Meaning.NO_VERSION: ("ParameterVersionNotFound",),
     Meaning.REQUEST: ("InvalidRequestException",),
     Meaning.INVALID: (
         "InvalidAction",
         "InvalidAuthorizationMessageException",
+        "InvalidFilterKey",
+        "InvalidFilterOption",
+        "InvalidFilterValue",
+        "InvalidNextToken",
         "InvalidNextTokenException",
         "InvalidParameterCombination",
         "InvalidParameterException",
         "InvalidParameterValue",
         "InvalidQueryParameter",
+        "InvalidResourceType",
         "JWTPayloadSizeExceededException",
         "MalformedHttpRequestException",
         "MalformedQueryString",
@@ -161,10 +174,26 @@ _BY_MEANING: Final[Mapping[Meaning, tuple[str, ...]]] = {
     ),
     Meaning.WRITE: (
         "EncryptionFailure",
+        "HierarchyLevelLimitExceededException",
+        "HierarchyTypeMismatchException",
+        "IncompatiblePolicyException",
+        "InvalidAllowedPatternException",
+        "InvalidPolicyAttributeException",
+        "InvalidPolicyTypeException",
+        "ParameterAlreadyExists",
+        "ParameterLimitExceeded",
+        "ParameterMaxVersionLimitExceeded",
+        "ParameterPatternMismatchException",
+        "ParameterVersionLabelLimitExceeded",
+        "PoliciesLimitExceededException",
         "PreconditionNotMetException",
         "PublicPolicyException",
         "ResourceExistsException",
+        "TooManyTagsError",
+        "TooManyUpdates",
+        "UnsupportedParameterType",
     ),
+    Meaning.ELSEWHERE: ELSEWHERE,
 }
 CODES: Final[Mapping[str, Meaning]] = {
     code: meaning for meaning, codes in _BY_MEANING.items() for code in codes

@@ -11,7 +11,8 @@ from typing import Any, Final
 from keyferry.clock import Clock
 from keyferry.errors import AuthFailed, CredentialsExpired, KeyferryError
 from keyferry.ports import ClusterAccess
-from keyferry.providers.aws.errors import Asked, assume_failed, unreadable
+from keyferry.providers.aws.asked import Asked
+from keyferry.providers.aws.errors import assume_failed, unreadable
 from keyferry.providers.aws.identity import Ambient, AwsIdentity, StaticKeys, WebIdentity
 from keyferry.providers.aws.sdk import STS, AwsSdk, Signer, signing
 from keyferry.providers.aws.settings import AwsCredentials

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from keyferry.errors import (
@@ -25,6 +24,7 @@ from keyferry.errors import (
     Unavailable,
     after,
 )
+from keyferry.providers.aws.asked import Asked
 from keyferry.providers.aws.codes import CODES, SDK_ERRORS, Meaning
 
 _CALLER: Final = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::[0-9]{12}:[A-Za-z0-9+=,.@_/-]{1,256}")
@@ -44,44 +44,6 @@ class KMSDenied(AccessDenied):
 
 class AnswerUnreadable(Exception):
     """The SDK stumbled over an answer that is no AWS's: bytes that are no text, a list for an object."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked, for the text.
-
-    Args:
-        action: the IAM action, such as "secretsmanager:GetSecretValue".
-        region: where.
-        key: the remote key; empty for calls that name none.
-        version: the version asked for, as the manifest has it.
-    """
-
-    action: str
-    region: str
-    key: str = ""
-    version: str = ""
-
-    @property
-    def what(self) -> str:
-        """The remote secret, or the call."""
-        return f'remote secret "{self.key}"' if self.key else self.action
-
-    @property
-    def service(self) -> str:
-        """The service, as people name it, and where."""
-        name = self.action.partition(":")[0]
-        return f"AWS {_SERVICES.get(name, name)} in {self.region}"
-
-
-_SERVICES: Final = {
-    "secretsmanager": "Secrets Manager",
-    "sts": "STS",
-    "ecr": "ECR",
-    "ecr-public": "ECR Public",
-}
-_ENDPOINTS: Final = {"ecr": "ecr.api"}
-"""Names of services in those of VPC endpoints, where they differ."""
 
 
 def translated(error: BaseException, asked: Asked) -> ProviderError:
@@ -159,8 +121,8 @@ def _told(meaning: Meaning, name: str, message: str, asked: Asked) -> ProviderEr
             return _denied(message, asked)
         case Meaning.KMS:
             return _kms_denied(message, asked)
-        case Meaning.NOT_FOUND:
-            return _not_found(message, asked)
+        case Meaning.NOT_FOUND | Meaning.NO_VERSION:
+            return _not_found(meaning, message, asked)
         case Meaning.REQUEST | Meaning.INVALID if "delet" in message:
             return RemoteSecretNotFound(
                 f"{asked.what} is marked for deletion in {asked.region}",
@@ -209,9 +171,16 @@ def _told_of_service(meaning: Meaning, name: str, asked: Asked) -> ProviderError
                 f"{service} is not there for this account ({name})",
                 hint="Check the store's region, that the account has it switched on, and the FIPS and dual-stack settings",
             )
-        case Meaning.REQUEST | Meaning.INVALID | Meaning.TAGS | Meaning.WRITE | Meaning.CALL:
+        case (
+            Meaning.REQUEST
+            | Meaning.INVALID
+            | Meaning.TAGS
+            | Meaning.WRITE
+            | Meaning.CALL
+            | Meaning.ELSEWHERE
+        ):
             what, hint = _CALL_TEXTS[meaning]
-            return ProviderError(f"{what.format(asked=asked)} ({name})", hint=hint)
+            return ProviderError(f"{what.format(asked=asked)} ({name})", hint=hint.format(asked=asked))
         case Meaning.SETTINGS:
             return ProviderError(
                 f"the AWS SDK refuses its own settings ({name})",
@@ -223,8 +192,8 @@ def _told_of_service(meaning: Meaning, name: str, asked: Asked) -> ProviderError
     )
 
 
-_ALL_SECRETS: Final = 'resource "*"'
-"""What actions need that name no secret."""
+_OF_KMS: Final = ("KMS", "kms:", "customer master key")
+"""What AWS says where not the secret is denied but the key that encrypts it; the last is of old."""
 _EXPIRED_HINT: Final = (
     "Keyferry renews what it obtained itself; keys with a session token in a Secret must be replaced in time"
 )
@@ -249,17 +218,24 @@ _IDENTITY_TEXTS: Final = {
 _CALL_TEXTS: Final = {
     Meaning.REQUEST: (
         "AWS cannot do this with {asked.what} in its present state",
-        "Look at the secret in the AWS console: its state, its versions, its replication",
+        "Look at the {asked.words.one} in the AWS console: its state, its versions, its replication",
     ),
     Meaning.INVALID: (
         "AWS finds the request for {asked.what} invalid",
-        "Check the key, and that version is a stage or uuid/ and a version id",
+        "Check the key, and the version ({asked.words.versions})",
     ),
     Meaning.TAGS: (
         "AWS does not accept the session tags or policies of {asked.what}",
         "Use fewer or shorter session tags",
     ),
-    Meaning.WRITE: ("AWS refuses to change {asked.what}", "Look at the secret in the AWS console"),
+    Meaning.WRITE: (
+        "AWS refuses to change {asked.what}",
+        "Look at the {asked.words.one} in the AWS console",
+    ),
+    Meaning.ELSEWHERE: (
+        "AWS answers {asked.action} with a failure of another operation",
+        "Keyferry does not expect this failure; please report it",
+    ),
     Meaning.CALL: (
         "the AWS SDK refuses the call for {asked.what}",
         "Check the store's region and role, and the operator's AWS settings",
@@ -339,11 +315,10 @@ def _throttled(asked: Asked, headers: Mapping[str, str]) -> RateLimited:
     return RateLimited(text, hint=hint, retry=after(min(float(seconds), _LONGEST_WAIT_S)))
 
 
-def _not_found(message: str, asked: Asked) -> RemoteSecretNotFound:
-    hint = "Check the key, the region, and the version (a stage, or uuid/ and a version id)"
-    if "secret value" in message:
-        # AWS tells so where the secret is there.
-        version = asked.version or "AWSCURRENT"
+def _not_found(meaning: Meaning, message: str, asked: Asked) -> RemoteSecretNotFound:
+    hint = f"Check the key, the region, and the version ({asked.words.versions})"
+    if meaning is Meaning.NO_VERSION or "secret value" in message:  # Secrets Manager's words for the same
+        version = asked.version or asked.words.current
         return RemoteSecretNotFound(f'{asked.what} has no version "{version}" in {asked.region}', hint=hint)
     if asked.version:
         text = f'{asked.what} does not exist in version "{asked.version}" in {asked.region}'
@@ -355,19 +330,20 @@ def _not_found(message: str, asked: Asked) -> RemoteSecretNotFound:
 
 
 def _denied(message: str, asked: Asked) -> AccessDenied:
-    if "KMS" in message or "kms:" in message:
+    if any(word in message for word in _OF_KMS):
         return _kms_denied(message, asked)
     caller = _CALLER.search(message)
     who = f"{caller[0]} is" if caller else "the store's identity is"
-    where = "in the identity's policy" + (" or the secret's resource policy" if asked.key else "")
+    own = asked.key and asked.words.has_policies
+    where = "in the identity's policy" + (f" or the {asked.words.one}'s resource policy" if own else "")
     if decided := _DECIDED_BY.search(message):
         policy = f"{decided[1]} policy" if decided[1] else decided[2]
         where = f"in its {policy}; that is what decided"
         if decided[0].startswith("with an explicit deny"):
             where = f"by taking back the explicit deny in its {policy}"
     return AccessDenied(
-        f"{who} not allowed to {asked.action}" + (f" on {asked.what}" if asked.key else ""),
-        hint=f"Grant {asked.action} on {'the secret' if asked.key else _ALL_SECRETS} {where}",
+        f"{who} not allowed to {asked.action}" + (f" on {asked.on}" if asked.on else ""),
+        hint=f"Grant {asked.action} on {asked.resource} {where}",
     )
 
 
@@ -382,9 +358,8 @@ def _kms_denied(message: str, asked: Asked) -> KMSDenied:
 
 
 def _network_hint(asked: Asked) -> str:
-    name = asked.action.partition(":")[0]
-    name = _ENDPOINTS.get(name, name)
+    name = f"com.amazonaws.{asked.region}.{asked.words.endpoint}"
     return (
-        f"From a private network it needs a VPC endpoint for com.amazonaws.{asked.region}.{name}, a route to it, "
+        f"From a private network it needs a VPC endpoint for {name}, a route to it, "
         "and security groups that allow 443"
     )

@@ -40,7 +40,7 @@ class Search:
         path = find.path or ""
         self._begins = path if path.startswith(prefix) else prefix + path
         self._pattern = None if find.name is None else Pattern(find.name)
-        self._literal = "" if find.name is None else _literal_beginning(find.name)
+        self._literal = "" if find.name is None else literal_beginning(find.name)
         self._tags = find.tags
 
     def filters(self) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ class Search:
         return self._pattern is None or self._pattern.matches(name)
 
 
-def _literal_beginning(regexp: str) -> str:
+def literal_beginning(regexp: str) -> str:
     """What every name begins with that a regular expression matches, as far as it is plain to see."""
     anchored = _ANCHORED.match(regexp)
     if anchored is None or "|" in regexp:

@@ -19,8 +19,9 @@ from keyferry.core.stores import check_references
 from keyferry.errors import AccessDenied, CredentialsExpired, ProviderError, SpecError
 from keyferry.metrics import count_provider_call
 from keyferry.ports import AmbientIdentity, ClusterAccess, Generated, GeneratorView
+from keyferry.providers.aws.asked import Asked
 from keyferry.providers.aws.credentials import CredentialSession
-from keyferry.providers.aws.errors import Asked, translated, unreadable
+from keyferry.providers.aws.errors import translated, unreadable
 from keyferry.providers.aws.identity import AwsIdentity, check_ambient, check_login, find_source
 from keyferry.providers.aws.sdk import ECR, ECR_PUBLIC, STS, AwsSdk
 from keyferry.secretdata import SecretData

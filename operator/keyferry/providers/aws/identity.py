@@ -21,7 +21,7 @@ from keyferry.api.providers.aws import AWSProvider as AWSBlock
 from keyferry.core.stores import check_references, effective_namespace, is_referent
 from keyferry.errors import AuthFailed, ForbiddenError, NotAvailableError, SpecError
 from keyferry.ports import AmbientIdentity, ClusterAccess, ObjectKey, StoreView
-from keyferry.providers.aws.sdk import SECRETS_MANAGER, STS, endpoint_of
+from keyferry.providers.aws.sdk import SECRETS_MANAGER, SSM, STS, endpoint_of
 from keyferry.secretdata import SecretBytes
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ DEFAULT_AUDIENCE: Final = "sts.amazonaws.com"
 _OUR_TAGS: Final = frozenset({"esonamespace", "esostorename", "esostorekind"})
 """Session tags that say for whom a session was opened, as `_folded` writes them."""
 _PATH: Final = "spec.provider.aws"
+_SERVICES: Final = {"SecretsManager": SECRETS_MANAGER, "ParameterStore": SSM}
+"""The SDK's names of those that are served."""
 _REGION: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ARN_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}")
 
@@ -68,7 +70,7 @@ class Ambient:
 
 @dataclass(frozen=True, slots=True)
 class AwsIdentity:
-    """Who asks, and through which roles.
+    """Who asks, which service, and through which roles.
 
     Args:
         source: where the first credentials come from.
@@ -83,6 +85,17 @@ class AwsIdentity:
     external_id: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     transitive: tuple[str, ...] = ()
+    service: str = SECRETS_MANAGER
+
+    @property
+    def account(self) -> str:
+        """Whose quotas it uses, as far as can be told: an account's id, an access key's, or none."""
+        match self.source:
+            case StaticKeys(access_key) if not self.roles:
+                return access_key
+            case WebIdentity(role=role) if not self.roles:
+                return role.split(":")[4]
+        return self.roles[-1].split(":")[4] if self.roles else ""
 
     def fingerprint(self) -> str:
         """Hash over all that decides what may be read; the prefix too, because keys are shared by it."""
@@ -96,9 +109,10 @@ class AwsIdentity:
                 source = ("ambient",)
         parts = (
             "aws",
+            self.service,
             self.region,
             self.prefix,
-            endpoint_of(SECRETS_MANAGER),
+            endpoint_of(self.service),
             endpoint_of(STS),
             source,
             self.roles,
@@ -128,7 +142,7 @@ def check(store: StoreView, ambient: AmbientIdentity) -> None:
     """
     block = block_of(store)
     check_references(block, store.key.namespace, _PATH)
-    if block.service != "SecretsManager":
+    if block.service not in _SERVICES:
         raise NotAvailableError(
             f"spec.provider.aws.service {block.service} is not available yet in this version of Keyferry"
         )
@@ -282,6 +296,7 @@ async def gather(store: StoreView, namespace: str, cluster: ClusterAccess) -> Aw
         external_id=block.external_id if block.role else "",
         tags=tuple(sorted(tags.items())) if block.role else (),
         transitive=tuple(block.transitive_tag_keys) if block.role and tags else (),
+        service=_SERVICES[block.service],
     )
 
 

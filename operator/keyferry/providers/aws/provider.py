@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keyferry.clock import Clock, SystemClock
+from keyferry.errors import ProviderError, SpecError
 from keyferry.ports import (
     AmbientIdentity,
     Capabilities,
@@ -20,7 +21,11 @@ from keyferry.ports import (
 from keyferry.providers.aws.credentials import CredentialSession
 from keyferry.providers.aws.generators import ECRAuthorizationTokenGenerator, STSSessionTokenGenerator
 from keyferry.providers.aws.identity import AwsIdentity, check, depends_on_namespace, gather
-from keyferry.providers.aws.sdk import AwsSdk
+from keyferry.providers.aws.lending import Lender
+from keyferry.providers.aws.pace import Paces
+from keyferry.providers.aws.parameter_names import canonical, parsed
+from keyferry.providers.aws.parameter_store import ParameterStoreClient
+from keyferry.providers.aws.sdk import SSM, AwsSdk
 from keyferry.providers.aws.secrets_manager import SecretsManagerClient
 
 
@@ -33,7 +38,7 @@ class _Material:
 
 
 class AWSProvider:
-    """AWS Secrets Manager.
+    """AWS Secrets Manager and Systems Manager Parameter Store.
 
     Args:
         ambient: which stores may use the operator's own identity.
@@ -49,6 +54,7 @@ class AWSProvider:
         self._ambient = ambient
         self._clock = clock or SystemClock()
         self._sdk = AwsSdk()
+        self._paces = Paces()
 
     def check(self, store: StoreView) -> None:
         """See `ports.Provider.check`."""
@@ -60,7 +66,14 @@ class AWSProvider:
 
     def canonical(self, store: StoreView, key: str) -> str:
         """See `ports.Provider.canonical`. An ARN stands for itself: it may lead to another account."""
-        return f"{store.block.prefix}{key}"
+        whole = f"{store.block.prefix}{key}"
+        if store.block.service != "ParameterStore":
+            return whole
+        try:
+            return canonical(parsed(whole).name)
+        except ProviderError as error:
+            failure = SpecError(error.message, hint=error.hint)
+        raise failure
 
     async def identify(self, store: StoreView, namespace: str, cluster: ClusterAccess) -> Identity:
         """See `ports.Provider.identify`."""
@@ -72,6 +85,9 @@ class AWSProvider:
         material: _Material = identity.material
         who = material.identity
         credentials = CredentialSession(who, self._sdk, material.cluster, self._clock)
+        if who.service == SSM:
+            pace = self._paces.of(who.account, who.region)
+            return ParameterStoreClient(self._sdk, credentials, who.region, who.prefix, pace)
         return SecretsManagerClient(self._sdk, credentials, who.region, who.prefix)
 
     def generators(self) -> tuple[Generator, ...]:
@@ -80,6 +96,10 @@ class AWSProvider:
             ECRAuthorizationTokenGenerator(self._sdk, self._clock, self._ambient),
             STSSessionTokenGenerator(self._sdk, self._clock, self._ambient),
         )
+
+    def lender(self) -> Lender:
+        """AWS identities for those who log in elsewhere with them."""
+        return Lender(self._sdk, self._clock)
 
     async def close(self) -> None:
         """See `ports.Provider.close`."""

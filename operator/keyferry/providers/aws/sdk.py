@@ -32,11 +32,13 @@ MAX_UNLISTED_CLIENTS: Final = 8
 """The same for regions that the SDK does not list: new ones, and what somebody made up."""
 
 SECRETS_MANAGER: Final = "secretsmanager"
+SSM: Final = "ssm"
 STS: Final = "sts"
 ECR: Final = "ecr"
 ECR_PUBLIC: Final = "ecr-public"
 _ENDPOINT_VARIABLES: Final = {
     SECRETS_MANAGER: "AWS_SECRETSMANAGER_ENDPOINT",
+    SSM: "AWS_SSM_ENDPOINT",
     STS: "AWS_STS_ENDPOINT",
     ECR: "AWS_ECR_ENDPOINT",
     ECR_PUBLIC: "AWS_ECR_PUBLIC_ENDPOINT",
@@ -44,6 +46,7 @@ _ENDPOINT_VARIABLES: Final = {
 """The reference operator's names; the SDK's own (AWS_ENDPOINT_URL_…) it reads by itself."""
 _SDK_ENDPOINT_VARIABLES: Final = {
     SECRETS_MANAGER: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+    SSM: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSM"),
     STS: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"),
     ECR: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR"),
     ECR_PUBLIC: ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR_PUBLIC"),
@@ -184,6 +187,10 @@ class AwsSdk:
             entry.busy -= 1
         # Raised here and not above: what made the SDK stumble holds the answer.
         raise stumbled
+
+    async def prepare(self, service: str, region: str) -> None:
+        """Make sure that there is a client: the next call goes out at once. Raises as `call`."""
+        await self._client(service, region)
 
     async def _client(self, service: str, region: str) -> _Client:
         key = (service, region)

@@ -11,23 +11,20 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-from keyferry import metrics
 from keyferry.core.gotext import go_object, go_string
 from keyferry.errors import (
     AccessDenied,
-    AuthFailed,
     Malformed,
     ProviderError,
-    RateLimited,
     RemoteSecretNotFound,
-    TimedOut,
-    Unavailable,
 )
-from keyferry.ports import Find, Found, Read, RemoteValue, Verdict
+from keyferry.ports import Find, Found, Read, RemoteValue
+from keyferry.providers.aws.asked import Asked
+from keyferry.providers.aws.client import REFUSED_S, AwsClient, concerns_the_store
 from keyferry.providers.aws.credentials import CredentialSession
-from keyferry.providers.aws.errors import Asked, KMSDenied, from_code, translated, unreadable
+from keyferry.providers.aws.errors import KMSDenied, from_code, unreadable
 from keyferry.providers.aws.find import Search
-from keyferry.providers.aws.sdk import CALLS_PER_IDENTITY, SECRETS_MANAGER, STS, AwsSdk
+from keyferry.providers.aws.sdk import SECRETS_MANAGER, AwsSdk
 from keyferry.secretdata import SecretBytes
 
 log = logging.getLogger(__name__)
@@ -37,12 +34,6 @@ _VERSION_ID: Final = "uuid/"
 BATCH: Final = 20
 PAGE: Final = 100
 """Most secrets that one call of a search lists."""
-NO_BATCH_S: Final = 3600.0
-"""How long a denied batch call is not tried again: a policy may have changed meanwhile."""
-PROOF_S: Final = 5.0
-"""How long the proof of an identity may take before it is done without."""
-UNPROVEN_S: Final = 3600.0
-"""How long an identity is taken as good where STS, which could prove it, does not answer."""
 METRICS_NAME: Final = "AWS/SecretsManager"
 _ACTIONS: Final = {
     "get_secret_value": "GetSecretValue",
@@ -56,7 +47,7 @@ _ARN_SUFFIX_CHARS: Final = 7
 Answer = RemoteValue | ProviderError
 
 
-class SecretsManagerClient:
+class SecretsManagerClient(AwsClient):
     """One identity's reads.
 
     Args:
@@ -67,16 +58,11 @@ class SecretsManagerClient:
     """
 
     batch_size = BATCH
-    max_concurrency = CALLS_PER_IDENTITY
 
     def __init__(self, sdk: AwsSdk, credentials: CredentialSession, region: str, prefix: str) -> None:
-        self._sdk = sdk
-        self._credentials = credentials
-        self._region = region
+        super().__init__(sdk, credentials, service=SECRETS_MANAGER, metrics_name=METRICS_NAME, region=region)
         self._prefix = prefix
-        self._gate = asyncio.Semaphore(CALLS_PER_IDENTITY)
         self._no_batch_until = 0.0
-        self._proven_until = 0.0
 
     def may_batch(self, read: Read) -> bool:
         """Current values only, and not while AWS denies batches to this identity."""
@@ -94,7 +80,7 @@ class SecretsManagerClient:
             answers = await self._many(reads)
         # A failure of the store is the call's failure only where nothing else came back: what was
         # answered stays answered.
-        if all(_concerns_the_store(answer) for answer in answers):
+        if all(concerns_the_store(answer) for answer in answers):
             raise next(answer for answer in answers if isinstance(answer, ProviderError))
         return answers
 
@@ -113,12 +99,12 @@ class SecretsManagerClient:
         except AccessDenied as error:
             # Many policies grant single reads only; some guards watch for batches.
             log.info("batches are denied, reading one by one from now on: %s", error.message)
-            self._no_batch_until = asyncio.get_running_loop().time() + NO_BATCH_S
+            self._no_batch_until = asyncio.get_running_loop().time() + REFUSED_S
         except ProviderError as error:
-            if _concerns_the_store(error):
+            if concerns_the_store(error):
                 raise
         # Read singly what the batch did not answer, or answered with a failure that is the store's.
-        late = [i for i, answer in enumerate(found) if answer is None or _concerns_the_store(answer)]
+        late = [i for i, answer in enumerate(found) if answer is None or concerns_the_store(answer)]
         singles = await asyncio.gather(*(self._single(reads[i]) for i in late), return_exceptions=True)
         for i, answer in zip(late, singles, strict=True):
             if isinstance(answer, BaseException) and not isinstance(answer, ProviderError):
@@ -143,26 +129,12 @@ class SecretsManagerClient:
                 arguments["VersionId"] = read.version.removeprefix(_VERSION_ID)
             else:
                 arguments["VersionStage"] = read.version or CURRENT
-        asked = Asked(f"secretsmanager:{_ACTIONS[operation]}", self._region, key, read.version)
+        asked = Asked(f"secretsmanager:{_ACTIONS[operation]}", self.region, key, read.version)
         try:
-            answer = await self._call(operation, asked, **arguments)
+            answer = await self.call(operation, asked, **arguments)
         except ProviderError as error:
             return error
         return _tags(answer, asked) if read.metadata else _value(answer, asked)
-
-    async def _call(self, operation: str, asked: Asked, **arguments: Any) -> dict[str, Any]:
-        signer = await self._credentials.signer()
-        try:
-            async with self._gate:
-                answer = await self._sdk.call(SECRETS_MANAGER, self._region, operation, signer, **arguments)
-        except Exception as error:  # noqa: BLE001 - told, or raised again if it is a bug
-            metrics.count_provider_call(METRICS_NAME, _ACTIONS[operation], ok=False)
-            failure = translated(error, asked)
-        else:
-            metrics.count_provider_call(METRICS_NAME, _ACTIONS[operation], ok=True)
-            return answer
-        # Raised here and not above: the SDK's exception may quote the answer.
-        raise failure
 
     # -- batch
 
@@ -173,9 +145,9 @@ class SecretsManagerClient:
             AccessDenied: the batch call itself is denied.
             ProviderError: the call failed, for a reason of the store's or of one of the secrets.
         """
-        asked = Asked("secretsmanager:BatchGetSecretValue", self._region)
+        asked = Asked("secretsmanager:BatchGetSecretValue", self.region)
         keys = [self._prefix + read.key for read in reads]
-        answer = await self._call("batch_get_secret_value", asked, SecretIdList=sorted(set(keys)))
+        answer = await self.call("batch_get_secret_value", asked, SecretIdList=sorted(set(keys)))
         if "SecretValues" not in answer and "Errors" not in answer:
             # The SDK makes an empty success of a body cut short: that must never read as "not found".
             raise unreadable(asked)
@@ -183,7 +155,7 @@ class SecretsManagerClient:
         errors = {str(error.get("SecretId") or ""): error for error in answer.get("Errors") or []}
         results: list[Answer | None] = []
         for key, read in zip(keys, reads, strict=True):
-            one = Asked("secretsmanager:GetSecretValue", self._region, key, read.version)
+            one = Asked("secretsmanager:GetSecretValue", self.region, key, read.version)
             told = errors.get(key)
             entry = None if told is not None else _entry_for(key, values)
             if told is not None:
@@ -207,13 +179,13 @@ class SecretsManagerClient:
         Raises:
             ProviderError: a page cannot be had.
         """
-        asked = Asked("secretsmanager:ListSecrets", self._region)
+        asked = Asked("secretsmanager:ListSecrets", self.region)
         arguments: dict[str, Any] = {"MaxResults": PAGE}
         if filters := search.filters():
             arguments["Filters"] = filters
         while True:
             try:
-                page = await self._call("list_secrets", asked, **arguments)
+                page = await self.call("list_secrets", asked, **arguments)
             except RemoteSecretNotFound:
                 raise unreadable(asked) from None  # no answer to this question, and never "there is none"
             if "SecretList" not in page:
@@ -223,49 +195,6 @@ class SecretsManagerClient:
             if not page.get("NextToken"):
                 return
             arguments["NextToken"] = page["NextToken"]
-
-    # -- the rest of the port
-
-    async def validate(self) -> Verdict:
-        """Prove the identity without reading: the credentials can be had, and AWS knows them.
-
-        Roles have been proven by being assumed. Plain keys are shown to STS, which answers everybody whom
-        it knows. Where STS cannot be reached, as in a network with an endpoint for Secrets Manager alone,
-        they count as good until a read says otherwise.
-        """
-        signer = await self._credentials.signer()
-        now = asyncio.get_running_loop().time()
-        if self._credentials.assumes_roles or now < self._proven_until:
-            return Verdict.READY
-        asked = Asked("sts:GetCallerIdentity", self._region)
-        try:
-            async with asyncio.timeout(PROOF_S):
-                await self._sdk.call(STS, self._region, "get_caller_identity", signer)
-        except TimeoutError:
-            failure: ProviderError = TimedOut("AWS STS did not answer in time")
-        except Exception as error:  # noqa: BLE001 - told, or raised again if it is a bug
-            failure = translated(error, asked)
-        else:
-            self._proven_until = now + UNPROVEN_S
-            return Verdict.READY
-        if isinstance(failure, AuthFailed | RateLimited):
-            raise failure
-        log.info("AWS credentials are taken as good: %s", failure.message)
-        self._proven_until = now + UNPROVEN_S
-        return Verdict.READY
-
-    async def renew(self) -> None:
-        """See `ports.StoreClient.renew`."""
-        self._proven_until = 0.0
-        await self._credentials.renew()
-
-    async def close(self) -> None:
-        """See `ports.StoreClient.close`."""
-        await self._credentials.close()
-
-
-def _concerns_the_store(error: object) -> bool:
-    return isinstance(error, RateLimited | Unavailable | AuthFailed | Malformed)
 
 
 def _value(entry: Mapping[str, Any], asked: Asked) -> Answer:

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keyferry.errors import KeyferryError
+from keyferry.ports import Read
 from keyferry.providers.aws import AWSProvider
 from keyferry.testing.clock import MovableClock
 from keyferry.testing.issuer import Issuer
@@ -103,9 +104,9 @@ class ScriptedAWS:
 
 @pytest.fixture
 def scripted(monkeypatch, aws) -> Iterator[ScriptedAWS]:
-    """A scripted endpoint in place of Secrets Manager and STS."""
+    """A scripted endpoint in place of Secrets Manager, Parameter Store and STS."""
     made = ScriptedAWS()
-    for service in ("SECRETS_MANAGER", "STS"):
+    for service in ("SECRETS_MANAGER", "SSM", "STS"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", made.url)
     yield made
     made.close()
@@ -119,6 +120,69 @@ async def scripted_client(scripted, connect, toolbox, cluster):
     block = toolbox.aws_block(auth=toolbox.key_auth("keys"))
     yield await connect(provider, toolbox.view("aws", block))
     await provider.close()
+
+
+@pytest.fixture
+async def scripted_parameters(provider, scripted, connect, toolbox, cluster):
+    """A client of the scripted endpoint, for Parameter Store."""
+    cluster.put_secret("team-a", "keys", id="AKIAEXAMPLEEXAMPLE00", secret="secret")
+    block = toolbox.aws_block(service="ParameterStore", auth=toolbox.key_auth("keys"))
+    return await connect(provider, toolbox.view("aws", block))
+
+
+@pytest.fixture
+def let(administrator, cluster, unique):
+    """Make a user with a policy; its keys are Secret `keys`, or the one named. Gives its ARN."""
+    made = []
+
+    def make(policy, secret="keys"):
+        made.append(f"reader-{unique}-{len(made)}")
+        keys = administrator.create_user(made[-1], policy=policy)
+        cluster.put_secret("team-a", secret, id=keys.access_key_id, secret=keys.secret_access_key)
+        return f"arn:aws:iam::123456789012:user/{made[-1]}"
+
+    return make
+
+
+@pytest.fixture
+def parameter_reader(administrator, let, unique):
+    """A user who may read all parameters below the test's own path, in every way but lists; its ARN."""
+    return let(administrator.parameter_policy([f"/{unique}/*", f"{unique}*"]))
+
+
+@pytest.fixture
+def parameters_of(provider, connect, toolbox):
+    """A client of Parameter Store with the keys of a Secret; keywords change the aws block."""
+
+    async def make(secret="keys", **changes):
+        block = toolbox.aws_block(service="ParameterStore", auth=toolbox.key_auth(secret)) | changes
+        return await connect(provider, toolbox.view("aws", block))
+
+    return make
+
+
+@pytest.fixture
+def put_parameters(administrator, aws, unique):
+    """Make parameters `/<unique>/<name>`, each with its name as its value; their reads. Forgets the calls."""
+
+    def make(*names, **more):
+        for name in names:
+            administrator.put_parameter(f"/{unique}/{name}", name, **more)
+        aws.control.reset_calls()
+        return [Read(f"/{unique}/{name}") for name in names]
+
+    return make
+
+
+@pytest.fixture
+def parameter_calls(aws):
+    """The actions that Parameter Store was asked for, in order, the administrator's left out."""
+
+    def actions():
+        calls = aws.control.calls(service="ssm")
+        return [call.action for call in calls if not call.principal.endswith("keyferry-administrator")]
+
+    return actions
 
 
 @pytest.fixture(scope="session")

@@ -54,9 +54,9 @@ def wanted(gatekeeper, connect, toolbox, cluster):
     """The host that one read of a store wants, or that its login wants."""
     providers = []
 
-    async def of(region, *, sts=False):
+    async def of(region, *, sts=False, service="SecretsManager"):
         cluster.put_secret("team-a", "keys", id="AKIAEXAMPLEEXAMPLE00", secret="secret")
-        block = toolbox.aws_block(region=region, auth=toolbox.key_auth("keys"))
+        block = toolbox.aws_block(service=service, region=region, auth=toolbox.key_auth("keys"))
         if sts:
             block["role"] = "arn:aws:iam::123456789012:role/reader"
         providers.append(AWSProvider())
@@ -92,6 +92,38 @@ def wanted(gatekeeper, connect, toolbox, cluster):
 )
 async def test_each_partition_has_its_own_hosts(wanted, region, secrets_manager, sts):
     assert (secrets_manager, sts) == (await wanted(region), await wanted(region, sts=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "region", "host"),
+    [
+        pytest.param({}, "eu-central-1", "ssm.eu-central-1.amazonaws.com:443", id="aws"),
+        pytest.param({}, "cn-north-1", "ssm.cn-north-1.amazonaws.com.cn:443", id="china"),
+        pytest.param(
+            {"AWS_USE_FIPS_ENDPOINT": "true"}, "us-east-1", "ssm-fips.us-east-1.amazonaws.com:443", id="fips"
+        ),
+        pytest.param(
+            {"AWS_ENDPOINT_URL_SSM": "https://ssm.example.com"},
+            "eu-central-1",
+            "ssm.example.com:443",
+            id="sdk",
+        ),
+        pytest.param(
+            {
+                "AWS_ENDPOINT_URL_SSM": "https://theirs.example.com",
+                "AWS_SSM_ENDPOINT": "https://ours.example.com",
+            },
+            "eu-central-1",
+            "ours.example.com:443",
+            id="the-reference-operators-variable-goes-first",
+        ),
+    ],
+)
+async def test_parameter_store_has_hosts_of_its_own(wanted, monkeypatch, settings, region, host):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    assert host == await wanted(region, service="ParameterStore")
 
 
 # Secrets Manager's dual-stack hosts are its plain ones; those of STS have a domain of their own.

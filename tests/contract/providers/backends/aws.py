@@ -40,10 +40,13 @@ class AWSBackend:
         self.aws = aws
         self.administrator = administrator
         self.user = f"reader-{secrets.token_hex(4)}"
-        everything = administrator.read_policy(["*"], find=True)
-        keys = administrator.create_user(self.user, policy=everything)
+        keys = administrator.create_user(self.user, policy=self.grant())
         self.principal = f"arn:aws:iam::{administrator.account}:user/{self.user}"
         cluster.put_secret("team-a", "keys", id=keys.access_key_id, secret=keys.secret_access_key)
+
+    def grant(self) -> str:
+        """The policy of one who may read everything."""
+        return self.administrator.read_policy(["*"], find=True)
 
     def put(self, key: str, value: str | bytes) -> str:
         return f"uuid/{self.administrator.put_secret(key, value)}"

@@ -47,6 +47,15 @@ class Backend(Protocol):
     """Whether a throttled store says for how long."""
     largest: int
     """So many bytes a value may have."""
+    # What follows may be left out where it is as usual, see `trait`.
+    root: str
+    """What names that a search finds begin with, before the key as a manifest names it; usually nothing."""
+    folders: bool
+    """Whether a path is a folder; usually it is the beginning of names."""
+    absent_version: str
+    """A version that no remote secret has."""
+    versions: bool
+    """Whether a remote secret has versions; usually it has."""
 
     def put(self, key: str, value: str | bytes) -> str:
         """Give a remote secret a new current value; how a manifest names that version."""
@@ -71,6 +80,19 @@ class Backend(Protocol):
     def relieve(self) -> None:
         """End all troubles."""
         ...
+
+
+USUAL: Mapping[str, Any] = {
+    "root": "",
+    "folders": False,
+    "absent_version": "uuid/00000000-1111-2222-3333-444444444444",
+    "versions": True,
+}
+
+
+def trait(backend: Backend, name: str) -> Any:
+    """What a backend says of itself, or what is usual."""
+    return getattr(backend, name, USUAL[name])
 
 
 class Untroubled:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from tests.contract.providers.backends import aws, fake, webhook
+from tests.contract.providers.backends import aws, azurekv, fake, kubernetes, parameterstore, vault, webhook
 
 BACKENDS = {
     "fake": fake.make,
     "aws": aws.make,
+    "azurekv": azurekv.make,
+    "kubernetes": kubernetes.make,
+    "parameterstore": parameterstore.make,
+    "vault": vault.make,
     "webhook": webhook.make,
 }
 """What makes the backend of each, by the name that tests show."""
