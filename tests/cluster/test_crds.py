@@ -218,7 +218,7 @@ def test_unknown_fields_of_typed_blocks_are_pruned(client, namespace):
 UNTYPED = """
 akeyless barbican beyondtrust beyondtrustworkloadcredentials bitwardensecretsmanager chef cloudrusm conjur crd
 delinea doppler dvls fortanix github ibm infisical keepersecurity nebiusmysterybox ngrok onboardbase onepassword
-onepasswordSDK openBao oracle ovh passbolt passworddepot previder pulumi scaleway secretserver senhasegura
+onepasswordSDK oracle ovh passbolt passworddepot previder pulumi scaleway secretserver senhasegura
 volcengine yandexcertificatemanager yandexlockbox
 """
 

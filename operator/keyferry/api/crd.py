@@ -285,8 +285,10 @@ def _version(kind: Kind, version: Version) -> dict[str, Any]:
     if kind.selectable and version.served:
         entry["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
     root = _root(kind)
-    # Texts are the present version's: the whole must fit into kubectl's annotation.
-    entry["schema"] = {"openAPIV3Schema": root if version.storage else without_descriptions(root)}
+    # Texts are the present version's: the whole must fit into kubectl's annotation. But the API server refuses
+    # versions that have the same selectable fields and not the same schema.
+    whole = version.storage or "selectableFields" in entry
+    entry["schema"] = {"openAPIV3Schema": root if whole else without_descriptions(root)}
     return entry
 
 
