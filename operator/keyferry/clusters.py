@@ -46,6 +46,7 @@ class ClusterTarget:
             at the operator's own address, whatever a manifest calls it.
         field: where the address is from, for errors.
         ca_pem: whom to believe; empty for the system's authorities, or at this cluster for the operator's own.
+        share: among whom what is scarce is shared out: the namespace of the store; empty for ClusterSecretStores.
     """
 
     server: str
@@ -53,6 +54,7 @@ class ClusterTarget:
     ca_pem: bytes = b""
     bearer: Bearer | None = None
     certificate: ClientCertificate | None = None
+    share: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,11 @@ class RemoteCluster(Protocol):
         ...
 
     async def watch_secrets(self, namespace: str, follower: Follower) -> None:
-        """Tell of changes of Secrets, by their metadata alone, until cancelled; see `WatchingClient.watch`."""
+        """Tell of changes of Secrets, by their metadata alone, until cancelled; see `WatchingClient.watch`.
+
+        Raises:
+            KubeLimit: there are too many of them, or too many watches.
+        """
         ...
 
     async def close(self) -> None:

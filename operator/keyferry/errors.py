@@ -274,6 +274,10 @@ class KubeMalformed(KubeError):
     """What answers is no API server, or its answer is longer than any that is read."""
 
 
+class KubeLimit(KubeError):
+    """A bound of ours, which the message names: it is not done, and not before there is less of it."""
+
+
 class KubeGone(KubeError):
     """The resource version is too old (410): list again."""
 

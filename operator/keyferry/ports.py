@@ -349,8 +349,12 @@ class PacedClient(StoreClient, Protocol):
     Whoever asks knows by `room` how long that would be. Clients of other identities may use the same room.
     """
 
-    def room(self) -> float:
-        """In how many seconds a call could go that nobody waits for yet."""
+    def room(self, ahead: int = 0) -> float:
+        """In how many seconds a call could go that nobody waits for yet.
+
+        Args:
+            ahead: how many others would go before it, besides those that wait already.
+        """
         ...
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.azurefixtures import azure, azure_app, azure_operator, running_azure  # noqa: F401 - fixtures
 from tests.cluster.servers import Servers
 from tests.vaultfixtures import build_if_needed, postgres, started_vault, vault_proxy  # noqa: F401 - fixtures
 

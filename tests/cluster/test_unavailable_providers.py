@@ -15,7 +15,6 @@ ONE = canary("one")
 # 192.0.2.0/24 is for documentation: nobody is asked for it.
 TOKEN = {"name": "token", "key": "token"}
 PROVIDERS: dict[str, dict[str, Any]] = {
-    "azurekv": {"vaultUrl": "https://192.0.2.1", "tenantId": "x", "authType": "ManagedIdentity"},
     "gcpsm": {"projectID": "x", "location": "europe-west3"},
     "gitlab": {"url": "https://192.0.2.1", "projectID": "1", "auth": {"SecretRef": {"accessToken": TOKEN}}},
     "doppler": {

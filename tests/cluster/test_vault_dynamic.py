@@ -211,6 +211,24 @@ def test_lease_that_is_revoked_behind_our_back_means_one_new_version_that_logs_i
     assert "does not renew it any more: it was revoked, or has ended" in told["message"]
 
 
+def test_state_that_somebody_deletes_means_credentials_that_log_in(
+    database: Database, lending_operator: OperatorProcess
+) -> None:
+    """With it goes its lease: nobody would look again, where refreshInterval is 0."""
+    tenant = database.tenant
+    database.open(ttl="1h")
+    database.ask()
+    first, (state,) = database.login(), database.states()
+    version, name = names.GENERATORS_API_VERSION, state["metadata"]["name"]
+    tenant.kube.delete(path_of(version, "generatorstates", namespace=tenant.namespace, name=name))
+    soon(lambda: database.login() != first)
+    told = tenant.wait_event("ExternalSecret", "app", "Generated")
+    soon(lambda: 1 == len(database.leases()))
+
+    assert database.may_log_in(database.login())
+    assert "their GeneratorState was deleted" in told["message"]
+
+
 def test_credentials_of_a_cluster_generator_are_replaced_before_their_longest_life_ends(
     database: Database, lending_operator: OperatorProcess
 ) -> None:

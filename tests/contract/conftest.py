@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from tests.azurefixtures import azure, azure_environment, running_azure  # noqa: F401 - fixtures
 from tests.vaultfixtures import build_if_needed, postgres, vault, vault_proxy  # noqa: F401 - fixtures
 
 from keyferry.localcluster import LocalCluster, StreamProgress, binaries

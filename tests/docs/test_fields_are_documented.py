@@ -13,6 +13,7 @@ import msgspec
 from keyferry.api.cluster_external_secret import ClusterExternalSecretSpec
 from keyferry.api.external_secret import ExternalSecretSpec
 from keyferry.api.providers.aws import AWSProvider
+from keyferry.api.providers.azurekv import AzureKVProvider
 from keyferry.api.providers.fake import FakeProvider
 from keyferry.api.providers.kubernetes import KubernetesProvider
 from keyferry.api.providers.vault import VaultProvider
@@ -115,6 +116,18 @@ def test_page_of_aws_has_every_field():
 
     assert set() == missing
     assert set() == rows - set(fields(AWSProvider))
+
+
+def test_page_of_azurekv_has_every_field():
+    rows = documented(PROVIDERS / "azurekv.md", "Field", "What it does")
+    missing = {
+        path
+        for path in set(fields(AzureKVProvider)) - rows
+        if not any(path.startswith(f"{row}.") or row.startswith(f"{path}.") for row in rows)
+    }
+
+    assert set() == missing
+    assert set() == rows - set(fields(AzureKVProvider))
 
 
 def test_page_of_fake_has_every_field():

@@ -13,6 +13,7 @@ QUOTING = {
     "docs/troubleshooting.md": ("", ""),
     "docs/providers/aws.md": ("## What it says", ""),
     "docs/providers/aws-parameter-store.md": ("## What it says", ""),
+    "docs/providers/azurekv.md": ("## What it says", ""),
     "docs/providers/kubernetes.md": ("## What it says", ""),
     "docs/providers/vault.md": ("## What it says", ""),
     "docs/providers/webhook.md": ("## What it says", ""),

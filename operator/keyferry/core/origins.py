@@ -15,7 +15,7 @@ class TrustedVaults:
     """See the module's docstring.
 
     Args:
-        addresses: URLs; scheme, host and port count, a path does not.
+        addresses: URLs; scheme, host, port and path count: behind one host there may be servers of others.
 
     Raises:
         ValueError: one of them is no URL of a server.
@@ -32,7 +32,7 @@ class TrustedVaults:
             return False
 
 
-def _origin(address: str) -> tuple[str, str, int]:
+def _origin(address: str) -> tuple[str, str, int, str]:
     text = address.strip()
     parts = urlsplit(text if "://" in text else f"https://{text}")
     scheme, host = parts.scheme.lower(), parts.hostname
@@ -45,4 +45,4 @@ def _origin(address: str) -> tuple[str, str, int]:
         or parts.fragment
     ):
         raise ValueError(f"{text[:200]!r} is no address of a Vault such as https://vault.example.com:8200")
-    return scheme, host.rstrip(".").lower(), parts.port or _PORTS[scheme]
+    return scheme, host.rstrip(".").lower(), parts.port or _PORTS[scheme], parts.path.rstrip("/")

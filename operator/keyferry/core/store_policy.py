@@ -9,31 +9,23 @@ and whatever its labels hold, it cannot act as a wildcard.
 from __future__ import annotations
 
 import enum
-import functools
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from keyferry.api.meta import LabelSelector
 from keyferry.api.model import Model, decode
-from keyferry.api.store_policy import (
-    LABEL_CHARS,
-    MAX_PLACEHOLDERS,
-    PolicyStoreRef,
-    StorePolicyRule,
-    StorePolicySpec,
-)
-from keyferry.core.patterns import MAX_PATTERN_CHARS, Pattern
+from keyferry.api.store_policy import PolicyStoreRef, StorePolicyRule, StorePolicySpec
+from keyferry.core.key_patterns import FilledPattern, KeyPattern, let_in
+from keyferry.core.patterns import Pattern
 from keyferry.core.stores import selects
 from keyferry.errors import ForbiddenError, SpecError, one_line
 
 SHOWN: Final = 3
 """So many patterns, policies or problems an error names."""
 _SHOWN_CHARS: Final = 200
-_ENDS: Final = len(r"\A(?:)\z")
 _UNUSABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, SpecError)
 
 T = TypeVar("T")
@@ -47,85 +39,10 @@ class Action(enum.Enum):
     """Nothing in a rule lets it in yet."""
 
 
-class _Part(enum.Enum):
-    LITERAL = enum.auto()
-    SEGMENT = enum.auto()
-    """Anything but a slash."""
-    ANYTHING = enum.auto()
-    NAMESPACE = enum.auto()
-    LABEL = enum.auto()
-
-
-_TOKENS: Final = re.compile(
-    rf"(?P<ANYTHING>\*\*+)|(?P<SEGMENT>\*)|(?P<NAMESPACE>\{{namespace\}})|\{{label:(?P<LABEL>[{LABEL_CHARS}]+)\}}"
-    r"|(?P<LITERAL>[^*{}]+)"
-)
-_WILDCARDS: Final = {_Part.SEGMENT: ("*", "[^/]*"), _Part.ANYTHING: ("**", "(?s:.*)")}
-"""How a wildcard is shown, and as a regular expression."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPattern:
-    """A pattern of remote keys, taken apart.
-
-    Args:
-        source: as it is written.
-        parts: its parts, each with its text: of a literal, or the name of a label.
-    """
-
-    source: str
-    parts: tuple[tuple[_Part, str], ...]
-
-    @classmethod
-    def parse(cls, source: str) -> KeyPattern:
-        """Take a pattern apart.
-
-        Raises:
-            SpecError: it has braces that are no placeholder, or too many placeholders.
-        """
-        parts: list[tuple[_Part, str]] = []
-        end = 0
-        while end < len(source):
-            token = _TOKENS.match(source, end)
-            if token is None or token.lastgroup is None:
-                raise SpecError(
-                    f'"{one_line(source, _SHOWN_CHARS)}" has a brace that belongs to no placeholder',
-                    hint="There are {namespace} and {label:NAME}; a brace in a key is matched by a star",
-                )
-            parts.append((_Part[token.lastgroup], token[token.lastgroup]))
-            end = token.end()
-        filled = [part for part, _ in parts if part in (_Part.NAMESPACE, _Part.LABEL)]
-        if len(filled) > MAX_PLACEHOLDERS:
-            raise SpecError(
-                f'"{one_line(source, _SHOWN_CHARS)}" has {len(filled)} placeholders, at most {MAX_PLACEHOLDERS} are served'
-            )
-        return cls(source, tuple(parts))
-
-    def filled(self, namespace: str, labels: Mapping[str, str]) -> FilledPattern | None:
-        """The pattern for one namespace; None where the namespace lacks a label, or has it empty."""
-        shown, regex = "", ""
-        for part, text in self.parts:
-            if part in _WILDCARDS:
-                shown, regex = shown + _WILDCARDS[part][0], regex + _WILDCARDS[part][1]
-                continue
-            literal = text
-            if part is not _Part.LITERAL:
-                literal = namespace if part is _Part.NAMESPACE else labels.get(text, "")
-            if not literal:
-                return None
-            shown, regex = shown + literal, regex + re.escape(literal)
-        return FilledPattern(shown, regex)
-
-
-class FilledPattern(NamedTuple):
-    """A pattern for one namespace: how people read it, and as a regular expression without its ends."""
-
-    shown: str
-    regex: str
-
-
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    written: bytes
+    """As JSON: equal rules are known by it."""
     names: frozenset[str]
     regexes: tuple[Pattern, ...]
     selector: LabelSelector | None
@@ -158,6 +75,8 @@ class Policy:
     everything: bool = False
     rules: tuple[_Rule, ...] = ()
     problem: str = ""
+    by_labels: bool = False
+    """Whether the labels of namespaces matter for what it lets in."""
 
     def selects(self, store: str, labels: Mapping[str, str]) -> bool:
         """Whether it limits a ClusterSecretStore of this name with these labels."""
@@ -182,7 +101,11 @@ def compile_policy(name: str, spec: bytes) -> Policy:
         compiled = tuple(_rule(rule, f"spec.rules[{index}]") for index, rule in enumerate(rules))
     except _UNUSABLE as error:
         return Policy(name, named, selectors, problem=_told(error))
-    return Policy(name, named, selectors, rules=compiled)
+    return Policy(name, named, selectors, rules=compiled, by_labels=any(map(_is_by_labels, compiled)))
+
+
+def _is_by_labels(rule: _Rule) -> bool:
+    return rule.selector is not None or any(key.by_labels for key in rule.keys)
 
 
 def _told(error: Exception) -> str:
@@ -206,6 +129,7 @@ def _rule(rule: StorePolicyRule, where: str) -> _Rule:
     if rule.namespace_selector is not None:
         _check_selector(rule.namespace_selector, f"{where}.namespaceSelector")
     return _Rule(
+        msgspec.json.encode(rule),
         frozenset(rule.namespaces),
         tuple(_within(f"{where}.namespaceRegexes", rule.namespace_regexes, Pattern)),
         rule.namespace_selector,
@@ -251,9 +175,11 @@ class Admission:
         Args:
             key: in the store's own form (`Provider.canonical`).
         """
-        if _climbs(key):
-            return False
-        return any(pattern.matches(key) for pattern in _compiled(self.patterns))
+        return not _climbs(key) and let_in(key, self.patterns)
+
+    def lets_in_as(self, other: Admission) -> bool:
+        """Whether another one lets in the same, whatever it tells of it."""
+        return self.patterns == other.patterns or set(self.patterns) == set(other.patterns)
 
     def check(self, key: str, named: str = "") -> None:
         """Check that a key is let in.
@@ -332,28 +258,38 @@ def admission(
 
 def depends_on_labels(policies: Iterable[Policy]) -> bool:
     """Whether the labels of namespaces matter for what policies let in."""
-    return any(
-        rule.selector is not None or any(part is _Part.LABEL for key in rule.keys for part, _ in key.parts)
-        for policy in policies
-        for rule in policy.rules
-    )
+    return any(policy.by_labels for policy in policies)
+
+
+class Difference:
+    """What two sets of policies about one store do not have in common.
+
+    Args:
+        was, now: the policies.
+    """
+
+    def __init__(self, was: Sequence[Policy], now: Sequence[Policy]) -> None:
+        before = {rule.written: rule for policy in was for rule in policy.rules}
+        after = {rule.written: rule for policy in now for rule in policy.rules}
+        # Without any policy all is let in: to everybody the first one and the last one make a difference.
+        self._everybody = bool(was) != bool(now)
+        self._rules = [before.get(rule) or after[rule] for rule in before.keys() ^ after.keys()]
+
+    def concerns(self, namespace: str, labels: Mapping[str, str] | None) -> bool:
+        """Whether something else may be let in for a namespace.
+
+        Args:
+            labels: of the namespace; None where they are not known.
+        """
+        return self._everybody or any(
+            rule.is_for(namespace, labels) or (labels is None and rule.selector is not None)
+            for rule in self._rules
+        )
 
 
 def _climbs(key: str) -> bool:
     """Whether a key may lead elsewhere than it looks."""
     return "." in key and not {".", ".."}.isdisjoint(key.split("/"))
-
-
-@functools.lru_cache(maxsize=256)
-def _compiled(patterns: tuple[FilledPattern, ...]) -> tuple[Pattern, ...]:
-    """Few regular expressions that stand for all patterns."""
-    groups: list[str] = []
-    for regex in (pattern.regex for pattern in patterns):
-        if groups and len(groups[-1]) + len(regex) + 1 + _ENDS <= MAX_PATTERN_CHARS:
-            groups[-1] += f"|{regex}"
-        else:
-            groups.append(regex)
-    return tuple(Pattern(rf"\A(?:{group})\z") for group in groups)
 
 
 def _quoted(text: str) -> str:

@@ -59,7 +59,8 @@ class RemoteClusters:
         if pool is None:
             pool = self._pools[key] = Pool(self._config(target), target, self._addresses)
         pool.users += 1
-        return RemoteKube(RemoteApi(pool, target.bearer), self._gate, functools.partial(self._release, key))
+        api = RemoteApi(pool, target.bearer)
+        return RemoteKube(api, self._gate, target, functools.partial(self._release, key))
 
     def _config(self, target: ClusterTarget) -> ClusterConfig:
         ca_pem = target.ca_pem.decode("ascii", "replace")

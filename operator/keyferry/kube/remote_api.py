@@ -225,7 +225,7 @@ class RemoteApi(KubeApi):
                 return KubeUntrusted("the API server's certificate is not trusted")
             case aiohttp.ClientConnectorDNSError() | socket.gaierror():
                 return KubeUnresolved("the API server's name cannot be resolved")
-            case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
+            case aiohttp.ClientResponseError():
                 return KubeMalformed("the API server's answer cannot be read")
         return unreachable(error, method, path)
 

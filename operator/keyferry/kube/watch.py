@@ -13,7 +13,7 @@ import enum
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -31,6 +31,8 @@ WATCH_ACCEPT: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v
 PAGE_SIZE: Final = 500
 SILENCE_S: Final = 90.0
 """The server sends a bookmark about every minute: longer silence than this means a dead stream."""
+PART: Final = 16 << 10
+"""Most bytes of a stream that are looked at in one turn of the event loop, where somebody else's server sends it."""
 _SERVER_TIMEOUT_S: Final = 300
 BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SHORT_S: Final = 1.0
@@ -177,6 +179,9 @@ class MetadataWatch:
     longest_line: ClassVar[int | None] = None
     """Most bytes of one event; None for any."""
 
+    spend: Callable[[int], Awaitable[None]] | None = None
+    """Where events may come too fast: awaited before each part of a stream is looked at, with what it takes."""
+
     def gives_up(self, error: KubeError) -> bool:  # noqa: ARG002 - for those who watch what they may not see
         """Whether an error ends the watch."""
         return False
@@ -243,10 +248,7 @@ class MetadataWatch:
         seen: set[tuple[str, str]] = set()
         params = {"limit": str(PAGE_SIZE)} | self._selector()
         while True:
-            body = await self._api.request(
-                "GET", self._watched.path, params=params, accept=self._accept(LIST_ACCEPT)
-            )
-            page = self.list_decoder.decode(body)
+            page = await self._page(params)
             for item in page.items or ():
                 seen.add((item.metadata.namespace, item.metadata.name))
                 self._handle(Change.LISTED, item)
@@ -260,6 +262,13 @@ class MetadataWatch:
         self._watched.listed()
         version: str = page.metadata.resource_version
         return version
+
+    async def _page(self, params: dict[str, str]) -> Any:
+        """A page of the list."""
+        body = await self._api.request(
+            "GET", self._watched.path, params=params, accept=self._accept(LIST_ACCEPT)
+        )
+        return self.list_decoder.decode(body)
 
     def _accept(self, metadata: str) -> str:
         return metadata if self._watched.whole is None else "application/json"
@@ -288,7 +297,7 @@ class MetadataWatch:
             async with stream as content:
                 connected = True
                 self.last_progress = time.monotonic()
-                async for line in lines(content, self.longest_line):
+                async for line in lines(content, self.longest_line, self.spend):
                     self._version = self._event(line) or self._version
         except KubeUnavailable as error:
             # Cut or silent: go on from where it was. A refusal (5xx) is for run()'s pauses.
@@ -312,22 +321,32 @@ class MetadataWatch:
         return found.metadata.resource_version
 
 
-async def lines(content: aiohttp.StreamReader, longest: int | None = None) -> AsyncIterator[bytes]:
+async def lines(
+    content: aiohttp.StreamReader,
+    longest: int | None = None,
+    spend: Callable[[int], Awaitable[None]] | None = None,
+) -> AsyncIterator[bytes]:
     """The whole lines of a stream; a torn last one is dropped.
 
     Args:
         longest: most bytes of a line; None for any (aiohttp's own iteration limits it).
+        spend: awaited before the lines of each part, which is small then, with how many there are: one for each
+            4 KiB more.
 
     Raises:
         KubeMalformed: one is longer.
     """
     parts: list[bytes] = []  # of a line that has not ended: joined once, for it may come in a thousand chunks
-    async for chunk in content.iter_any():
+    held = 0
+    async for chunk in content.iter_any() if spend is None else content.iter_chunked(PART):
         first, *others = chunk.split(b"\n")
+        if spend is not None:
+            await spend(len(others) + len(chunk) // 4096)
         parts.append(first)
+        held += len(first)
         for part in others:
             if line := b"".join(parts):
                 yield line
-            parts = [part]
-        if longest is not None and sum(map(len, parts)) > longest:
+            parts, held = [part], len(part)
+        if longest is not None and held > longest:
             raise KubeMalformed("an event is longer than any that is read")

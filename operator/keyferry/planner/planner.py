@@ -174,9 +174,7 @@ class Planner:
         if self._closed:
             raise NotReadyError("Keyferry is ending")
         provider = self._providers[store.provider]
-        # In a SecretStore the referent namespace is the store's own.
-        referent = store.key.namespace or (namespace if provider.referent(store) else "")
-        key = BindingKey(store.key, referent)
+        key = self._binding_key(store, namespace)
         bound = self._bindings.get(key)
         if bound is not None and bound.store is not store and bound.store != store:
             # Made from another spec: of somebody who has not seen the store's change yet, or who has.
@@ -200,6 +198,23 @@ class Planner:
     def follow(self, binding: Binding) -> None:
         """Have changes at a store told, if it tells them and somebody reads from it. Cheap where that is done."""
         self._watches.follow(binding.session)
+
+    def follow_later(self, store: StoreView, namespace: str, bind: Callable[[], Awaitable[Binding]]) -> None:
+        """Have `follow` called for what `bind` gives, as `Planner.bind` does. Nobody waits for it. Idempotent."""
+        key = self._binding_key(store, namespace)
+        bound = self._bindings.get(key)
+        if bound is not None and bound.ready and self._watches.follows(bound.task.result().session):
+            return
+
+        async def session() -> StoreSession:
+            return (await bind()).session
+
+        self._watches.begin(key, session)
+
+    def _binding_key(self, store: StoreView, namespace: str) -> BindingKey:
+        # In a SecretStore the referent namespace is the store's own.
+        referent = namespace if self._providers[store.provider].referent(store) else ""
+        return BindingKey(store.key, store.key.namespace or referent)
 
     def _is_old(self, bound: _Bound) -> bool:
         """Whether what it was made from may have changed, and nobody would have told."""

@@ -7,7 +7,6 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, overload
 
 from keyferry.aio import TaskBag
@@ -24,13 +23,13 @@ from keyferry.errors import (
 )
 from keyferry.planner.cache import Answer, AnswerCache, Findings, Freshness, Question
 from keyferry.planner.health import FIRST_PROBE_S, Breaker, Deferred, Pacer, deferred, own_copy
+from keyferry.planner.lanes import Flight, Lanes
 from keyferry.planner.search import FoundValues, LetIn, chosen, search
-from keyferry.ports import Find, PacedClient, Read, RemoteValue, StoreClient
+from keyferry.planner.turns import Turns
+from keyferry.ports import Find, Read, RemoteValue, StoreClient
 
 log = logging.getLogger(__name__)
 
-LINGER_S: Final = 0.003
-"""How long a question waits for others to share its call."""
 INLINE_WAIT_S: Final = 0.5
 """A pace that leaves a call waiting longer than this sends its readers back to the queue instead."""
 DEFAULT_RETRIES: Final = (0.1, 0.4)
@@ -42,25 +41,6 @@ SEARCH_DEADLINE_S: Final = 60.0
 OPINION_DEADLINE_S: Final = 5.0
 _MOST_ALONE: Final = 1024
 _MOST_PROBES: Final = 16
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A question under way."""
-
-    question: Question
-    answer: asyncio.Future[Answer | Findings]
-    retries: tuple[float, ...]
-    asked_at: float | None = None
-
-
-@dataclass(slots=True)
-class _Desk:
-    """Questions that may share a call, waiting for one."""
-
-    waiting: list[_Flight] = field(default_factory=list)
-    timer: asyncio.TimerHandle | None = None
-    ripe: bool = False
 
 
 class StoreSession:
@@ -91,14 +71,10 @@ class StoreSession:
         self._cache = cache
         self._recovered = recovered
         self._troubled = troubled
-        self._flights: dict[Question, _Flight] = {}
+        self._flights: dict[Question, Flight] = {}
         self._searches = 0
-        self._desk = _Desk()
+        self._lanes = Lanes(client, self._pump)
         self._free_slots = client.max_concurrency
-        self._singles: deque[_Flight] = deque()
-        self._single_next = True
-        self._finds: deque[_Flight] = deque()
-        self._find_next = True
         self._finding = 0
         self._tasks = TaskBag()
         self._breaker = Breaker()
@@ -113,7 +89,7 @@ class StoreSession:
         self._probes: deque[Question] = deque()
         self._probing: asyncio.Task[None] | None = None
         self._pacer = Pacer()
-        self._paced = client if isinstance(client, PacedClient) else None
+        self._turns = Turns(client)
         self._renewal = asyncio.Lock()
         self._renewed_at = -math.inf
         self._closed = False
@@ -172,12 +148,17 @@ class StoreSession:
 
     def _most_at_once(self) -> int:
         """How many values a search asks for at once: all slots' worth, or one call's where pace is limited."""
-        limited = self._pacer.rate or self._paced is not None
+        limited = self._pacer.rate or self._turns.limited
         return self.client.batch_size * (1 if limited else self.client.max_concurrency)
 
-    def _room(self, now: float) -> float:
-        """In how many seconds a call could go, by the store's complaints and by the client's own pace."""
-        return max(self._pacer.room(now), 0.0 if self._paced is None else self._paced.room())
+    def _away_s(self, question: Question, now: float) -> float:
+        """For how long who asks this is sent away, by the store's complaints or the client's own pace; 0 for not."""
+        if (wait_s := self._pacer.room(now)) > INLINE_WAIT_S:
+            return wait_s
+        if not self._turns.limited:
+            return 0.0
+        at_once = self.client.batch_size if self._lanes.may_share(question) else 1
+        return self._turns.away_s(now, self._lanes.calls, at_once)
 
     @overload
     async def _ask(self, question: Read, need: Freshness, retries: tuple[float, ...]) -> Answer: ...
@@ -203,79 +184,38 @@ class StoreSession:
         flight = self._flights.get(question)
         if flight is not None and (flight.asked_at is None or flight.asked_at >= need.values_from):
             self.saved += 1
-        elif (wait_s := self._room(now)) > INLINE_WAIT_S:
+        elif (wait_s := self._away_s(question, now)) > 0:
             return deferred(wait_s)
         else:
-            flight = self._flights[question] = _Flight(question, loop.create_future(), retries)
+            flight = self._flights[question] = Flight(question, loop.create_future(), retries)
             self._accept(flight)
         return own_copy(await asyncio.shield(flight.answer))
 
     # -- batching
 
-    def _accept(self, flight: _Flight) -> None:
-        if flight.question in self._alone or not self._may_batch(flight.question):
-            (self._finds if isinstance(flight.question, Find) else self._singles).append(flight)
+    def _accept(self, flight: Flight) -> None:
+        if self._lanes.add(flight, alone=flight.question in self._alone):
             self._pump()
-            return
-        desk = self._desk
-        desk.waiting.append(flight)
-        if len(desk.waiting) >= self.client.batch_size:
-            self._pump()
-        elif desk.timer is None and not desk.ripe:
-            desk.timer = asyncio.get_running_loop().call_later(LINGER_S, self._ripen)
-
-    def _may_batch(self, question: Question) -> bool:
-        return isinstance(question, Read) and self.client.may_batch(question)
-
-    def _ripen(self) -> None:
-        self._desk.timer = None
-        self._desk.ripe = True
-        self._pump()
 
     def _pump(self) -> None:
         """Send what is ready while there are free slots; the rest waits and fills up meanwhile."""
-        desk, size = self._desk, self.client.batch_size
-        while self._free_slots > 0:
-            batch_ready = bool(desk.waiting) and (desk.ripe or len(desk.waiting) >= size)
-            # In turns, so that neither kind waits for ever behind the other.
-            single_ready = bool(self._singles) or self._may_find()
-            if single_ready and (self._single_next or not batch_ready):
-                self._single_next = False
-                self._send([self._next_single()])
-            elif batch_ready:
-                self._single_next = True
-                batch, desk.waiting = desk.waiting[:size], desk.waiting[size:]
-                if not desk.waiting:
-                    self._clear_desk()
-                self._send(batch)
-            else:
-                return
+        while self._free_slots > 0 and (flights := self._lanes.next(self._finding)):
+            self._send(flights)
 
-    def _may_find(self) -> bool:
-        """Whether a search waits and may go: they are long, and half of the slots stay for reads."""
-        return bool(self._finds) and self._finding < max(1, self.client.max_concurrency // 2)
+    def _send_away(self) -> None:
+        """Those who seemed to have room, and have none: at the client's pace there are others now."""
+        now = asyncio.get_running_loop().time()
+        while self._turns.too_many(self._lanes.calls) and (flight := self._lanes.last()) is not None:
+            self._settle(flight, deferred(self._away_s(flight.question, now)))
 
-    def _next_single(self) -> _Flight:
-        """A search or a single read, in turns where both wait."""
-        find = self._may_find() and (self._find_next or not self._singles)
-        self._find_next = not find
-        return (self._finds if find else self._singles).popleft()
-
-    def _clear_desk(self) -> None:
-        desk = self._desk
-        desk.waiting, desk.ripe = [], False
-        if desk.timer is not None:
-            desk.timer.cancel()
-            desk.timer = None
-
-    def _send(self, flights: list[_Flight]) -> None:
+    def _send(self, flights: list[Flight]) -> None:
         self._free_slots -= 1
         self._finding += isinstance(flights[0].question, Find)
         task = self._tasks.spawn(self._carry(flights), name=f"read {self.fingerprint[:8]}")
         # Not a `finally` in the task: one that is cancelled before its first step would never reach it.
         task.add_done_callback(lambda _: self._landed(flights))
 
-    def _landed(self, flights: list[_Flight]) -> None:
+    def _landed(self, flights: list[Flight]) -> None:
         """A call has ended, in whatever way: nobody is left waiting, and the next may go."""
         self._free_slots += 1
         self._finding -= isinstance(flights[0].question, Find)
@@ -283,9 +223,10 @@ class StoreSession:
             if not flight.answer.done():
                 self._settle(flight, Unavailable("the call to the store was cancelled"))
         if not self._closed:
+            self._send_away()
             self._pump()
 
-    async def _carry(self, flights: list[_Flight]) -> None:
+    async def _carry(self, flights: list[Flight]) -> None:
         """One call, and its answers to those who wait."""
         answers: list[Answer | Findings]
         try:
@@ -301,7 +242,7 @@ class StoreSession:
         for flight, answer in zip(flights, answers, strict=True):
             self._settle(flight, own_copy(answer))
 
-    async def _too_late(self, flights: list[_Flight]) -> TimedOut:
+    async def _too_late(self, flights: list[Flight]) -> TimedOut:
         """The failure of a call that did not end in time."""
         if isinstance(flights[0].question, Find):
             # It was long and not silent: a call in it that hangs is ended before by the SDK.
@@ -314,7 +255,7 @@ class StoreSession:
         await self._judge(late, flights)
         return late
 
-    def _settle(self, flight: _Flight, answer: Answer | Findings) -> None:
+    def _settle(self, flight: Flight, answer: Answer | Findings) -> None:
         if flight.answer.done():
             return
         self._take_down(flight)
@@ -324,19 +265,19 @@ class StoreSession:
             self._cache.put(self.fingerprint, flight.question, answer, flight.asked_at)
         flight.answer.set_result(answer)
 
-    def _fail(self, flight: _Flight, error: Exception) -> None:
+    def _fail(self, flight: Flight, error: Exception) -> None:
         if not flight.answer.done():
             self._take_down(flight)
             flight.answer.set_exception(error)
             flight.answer.exception()  # all who waited may have gone: nothing to complain about then
 
-    def _take_down(self, flight: _Flight) -> None:
+    def _take_down(self, flight: Flight) -> None:
         if self._flights.get(flight.question) is flight:
             del self._flights[flight.question]
 
     # -- calling
 
-    async def _call(self, flights: list[_Flight]) -> list[Answer | Findings]:
+    async def _call(self, flights: list[Flight]) -> list[Answer | Findings]:
         """The call with its retries.
 
         Raises:
@@ -368,13 +309,13 @@ class StoreSession:
                     raise
                 await asyncio.sleep(pauses.pop(0))
 
-    def _slow_down(self, error: RateLimited, flight: _Flight) -> None:
+    def _slow_down(self, error: RateLimited, flight: Flight) -> None:
         now = asyncio.get_running_loop().time()
         asked_at = now if flight.asked_at is None else flight.asked_at
         pause = self._pacer.throttled(error, now, asked_at)
         log.info("a store asks for fewer calls: none for %.1f s, then %.1f/s", pause, self._pacer.rate)
 
-    async def _renew(self, flight: _Flight) -> None:
+    async def _renew(self, flight: Flight) -> None:
         """New credentials, once for all calls that were refused with the same old ones."""
         async with self._renewal:
             stale = flight.asked_at is None or flight.asked_at > self._renewed_at
@@ -391,9 +332,10 @@ class StoreSession:
                 raise
             self._renewed_at = asyncio.get_running_loop().time()
 
-    async def _once(self, flights: list[_Flight]) -> list[Answer | Findings]:
+    async def _once(self, flights: list[Flight]) -> list[Answer | Findings]:
         loop = asyncio.get_running_loop()
-        if (wait_s := self._room(loop.time())) > 2 * INLINE_WAIT_S:
+        await self._turns.line_up()
+        if (wait_s := self._pacer.room(loop.time())) > 2 * INLINE_WAIT_S:
             raise deferred(wait_s)
         if (wait_s := self._pacer.slot(loop.time())) > 0:
             await asyncio.sleep(wait_s)
@@ -426,7 +368,7 @@ class StoreSession:
         async with asyncio.timeout(CALL_DEADLINE_S):
             return list(await self.client.read(reads))
 
-    def _learn(self, flights: list[_Flight], answers: list[Answer | Findings]) -> None:
+    def _learn(self, flights: list[Flight], answers: list[Answer | Findings]) -> None:
         """What the answers of a call tell about the questions in it."""
         for flight, answer in zip(flights, answers, strict=True):
             if isinstance(answer, Unavailable):
@@ -446,7 +388,7 @@ class StoreSession:
 
     # -- outages
 
-    async def _judge(self, error: ProviderError, flights: list[_Flight]) -> None:
+    async def _judge(self, error: ProviderError, flights: list[Flight]) -> None:
         """A call failed at the store's side: an outage, or these questions alone? A witness may tell."""
         async with self._judging:
             if self._closed or self._breaker.is_open:
@@ -459,7 +401,7 @@ class StoreSession:
             else:
                 self._open_breaker(error, flights)
 
-    async def _answers_otherwise(self, error: ProviderError, flights: list[_Flight]) -> bool:
+    async def _answers_otherwise(self, error: ProviderError, flights: list[Flight]) -> bool:
         """Whether the store answers the question that it answered last. Who did not answer in time is not asked."""
         now, witness = asyncio.get_running_loop().time(), self._witness
         if witness is None or any(flight.question == witness for flight in flights):
@@ -475,7 +417,7 @@ class StoreSession:
             self._good_at = asyncio.get_running_loop().time()
         return failure is None
 
-    def _open_breaker(self, error: ProviderError, flights: list[_Flight]) -> None:
+    def _open_breaker(self, error: ProviderError, flights: list[Flight]) -> None:
         """Ask no more: neither those who come, nor those who wait for their call."""
         if self._closed or self._breaker.is_open:
             return  # calls that were under way together fail together: that is one failure
@@ -486,11 +428,7 @@ class StoreSession:
         self._offer_probe(flights[0].question)
         self._start_probe(self._breaker.failed(error))
         self._troubled()
-        waiting = [*self._singles, *self._finds, *self._desk.waiting]
-        self._singles.clear()
-        self._finds.clear()
-        self._clear_desk()
-        for flight in waiting:
+        for flight in self._lanes.clear():
             self._settle(flight, own_copy(error))
 
     def _end_outage(self) -> None:
@@ -581,9 +519,7 @@ class StoreSession:
     async def close(self) -> None:
         """Stop calls, answer those who wait with a failure, end the connection."""
         self._closed = True
-        self._singles.clear()
-        self._finds.clear()
-        self._clear_desk()
+        self._lanes.clear()
         await self._tasks.close()
         for flight in list(self._flights.values()):
             self._settle(flight, _replaced())

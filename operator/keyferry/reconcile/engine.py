@@ -23,6 +23,7 @@ from keyferry.reconcile.queue import WorkQueue
 from keyferry.reconcile.rendering import Rendering
 from keyferry.reconcile.repairs import Repairs
 from keyferry.reconcile.template_sources import TemplateSources
+from keyferry.reconcile.vain import VainLooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +86,7 @@ class Engine:
     """Statuses that could not be written."""
     repairs: Repairs = field(default_factory=Repairs)
     """How often targets were put right lately."""
+    vain: VainLooks = field(default_factory=VainLooks)
+    """How often stores told of nothing new lately."""
     store_settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever a store has been looked at."""

@@ -193,29 +193,45 @@ def _too_late(engine: Engine, work: Work, late: TimeoutError) -> Outcome:
 
 
 async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
+    record = work.record
+    asked, noticed = record.asked, record.noticed
+    try:
+        return await _sync_if_due(engine, work, claim, asked=asked)
+    except BaseException:
+        # Or the next try would find nothing to do, and tell that all is well.
+        record.asked |= asked
+        record.noticed |= noticed
+        raise
+
+
+async def _sync_if_due(engine: Engine, work: Work, claim: Claim, *, asked: bool) -> Outcome | None:
     started = engine.clock.now()
+    work.record.asked = False
     state = await _refresh_state(engine, work)
-    asked, work.record.asked = work.record.asked, False
     over = leases.over(engine, work.owner.uid)
     due = heed(work, _due(state, started, over, asked=asked), started)
     by_source = due.why == SOURCE_CHANGED
     with step(summarize.FAILED_UPDATE):
         check = await check_target(engine, work.owner, work.target, work.record, work.status)
-    if check.state is not TargetState.VALID and work.status.synced_resource_version:
+    may_be_gone = check.state is not TargetState.VALID or leases.lost(engine, work.owner.uid)
+    if may_be_gone and work.status.synced_resource_version:
         # The watch may be late: what the garbage collector has taken must not be made again.
         with step(summarize.FAILED_UPDATE):
             if not await is_as_known(engine, work.key, work.record):
+                work.record.asked |= asked
+                work.record.noticed |= by_source
                 return None
     mending = not due.now and check.state is not TargetState.VALID
     by_target = not asked and due.why == TEMPLATE_CHANGED and _is_made_from_target(engine, work)
     if (mending or by_target or by_source) and _has_to_wait(engine, work, due):
-        work.record.noticed = by_source
+        work.record.noticed |= by_source
         return None
     if not due.now and (check.state is TargetState.VALID or check.repair is not None):
         with step(summarize.FAILED_UPDATE):
             await _repair(engine, work, check.repair)
-        await follow(engine, work)
-        return _rest(engine, work, due)
+        outcome = _rest(engine, work, due)
+        follow(engine, work)
+        return outcome
     if (
         due.now
         and check.state is TargetState.VALID
@@ -231,25 +247,30 @@ async def _sync(engine: Engine, work: Work, claim: Claim) -> Outcome | None:
     log.debug("sync: %s, target %s", due.why, check.state.value)
     before = work.record.data_hash
     try:
-        # Before the stores are asked: what is missing here costs no call there.
-        with step(summarize.FAILED_UPDATE):
-            sources = await read_sources(engine, work.key, work.target.template)
-        with step(summarize.FAILED_FETCH):
-            rotate = rotation_due(state, started)
-            # What another process rendered is known by its time alone: no reason for new generated values.
-            anew = state.template_changed and bool(work.record.rendered)
-            resolved = await resolve(engine, work, claim, rotate=rotate, anew=anew)
-        outcome = await write(engine, work, resolved, sources, started)
+        outcome = await _resolve_and_write(engine, work, claim, state, started)
     except NoTarget:
         return done(c.SECRET_MISSING, summarize.MESSAGE_MISSING, started, work.current)
-    except BaseException:
-        # Or the next try would find nothing to do, and tell that all is well.
-        work.record.asked = work.record.asked or asked
-        work.record.noticed = work.record.noticed or by_source
-        raise
-    if mending or by_target or (by_source and work.record.data_hash != before):
+    finally:
+        in_vain = work.record.data_hash == before
+        if by_source and (not in_vain or claim.lane is Lane.EVENT):  # other lanes have pauses of their own
+            engine.vain.note(work.key, engine.queue.now(), in_vain=in_vain)
+    if mending or by_target or (by_source and not in_vain):
         engine.repairs.note(work.key, engine.queue.now())
     return outcome
+
+
+async def _resolve_and_write(
+    engine: Engine, work: Work, claim: Claim, state: RefreshState, started: datetime
+) -> Outcome:
+    # Before the stores are asked: what is missing here costs no call there.
+    with step(summarize.FAILED_UPDATE):
+        sources = await read_sources(engine, work.key, work.target.template)
+    with step(summarize.FAILED_FETCH):
+        rotate = rotation_due(state, started)
+        # What another process rendered is known by its time alone: no reason for new generated values.
+        anew = state.template_changed and bool(work.record.rendered)
+        resolved = await resolve(engine, work, claim, rotate=rotate, anew=anew)
+    return await write(engine, work, resolved, sources, started)
 
 
 def _due(state: RefreshState, now: datetime, over: str, *, asked: bool) -> Due:

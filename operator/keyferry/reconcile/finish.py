@@ -209,11 +209,13 @@ def forget(engine: Engine, key: ObjectKey) -> None:
     """An object is gone: nothing of it stays, also of what generators made for it elsewhere."""
     if (record := engine.books.external_secrets.get(key)) is not None:
         wake_states(engine, engine.books.generator_states.of(record.uid))
+        engine.books.generator_states.lost.pop(record.uid, None)
     engine.books.forget_external_secret(key)
     engine.debts.external_secrets.pop(key, None)
     engine.generic.release(key)
     engine.sources.release(engine, key)
     engine.repairs.forget(key)
+    engine.vain.forget(key)
     engine.queue.forget(key)
 
 

@@ -23,7 +23,8 @@ from keyferry.errors import KeyferryError, KubeNotFound, SpecError
 from keyferry.kube.apply import apply
 from keyferry.kube.status import object_path
 from keyferry.ports import Generated, Generator, GeneratorView, ObjectKey
-from keyferry.reconcile import generator_state
+from keyferry.reconcile import generator_state, leases
+from keyferry.reconcile.aside import aside_if_slow
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generator_state import entry_key
 from keyferry.reconcile.generators import NotOurs, generator_key
@@ -171,7 +172,7 @@ class Generation:
             return kept_values(existing, self.work.owner, keys)
         record = self.work.record
         synced = self.work.status.synced_resource_version
-        if self._anew or any(use.over for use in self._uses()):
+        if self._anew or leases.over(self.engine, self.work.owner.uid):
             return None
         if synced.startswith(f"{record.generation}-") and is_whole(existing, self.work.owner):
             self.kept = True
@@ -232,7 +233,9 @@ class Generation:
     ) -> Mapping[str, SecretBytes]:
         await self._check_class()
         await self._check_writable()
-        generated = await generator.generate(view, self.engine.access)
+        why = self._why(entry, keys)
+        with aside_if_slow(self.engine, self.work.key):
+            generated = await generator.generate(view, self.engine.access)
         if generated.state:
             made = self._as_made(generator, view, generated, entry)
             self._made.append(made)  # before it is noted: what cannot be noted is taken back
@@ -242,7 +245,7 @@ class Generation:
                 raise error.within("what was made could not be noted in a GeneratorState") from None
         if generated.lease is not None and not self.engine.settings.generator_state:
             self.notes.append(f"{view.key}: {NOT_KEPT}")
-        if (why := self._why(entry, keys)) and not self._rotate:
+        if why and not self._rotate:
             self.notes.append(f"new values made by {view.key}: {why}")
         log.debug("values made by %s", view.key)
         return generated.data
@@ -258,9 +261,11 @@ class Generation:
 
     def _why(self, entry: str, keys: Sequence[str]) -> str:
         """Why values are made before their time; empty where it is the first time."""
-        over = next((use.over for use in self._uses() if use.entry == entry and use.over), "")
-        if over:
+        uses = [use for use in self._uses() if use.entry == entry]
+        if over := next((use.over for use in uses if use.over), ""):
             return over
+        if not uses and (lost := leases.lost(self.engine, self.work.owner.uid)):
+            return lost
         synced, existing = self.work.status.synced_resource_version, self._existing
         if not synced:
             return ""
@@ -277,7 +282,7 @@ class Generation:
         """The Secret is not written: nobody will ever use what was made."""
         made, self._made = self._made, []
         for one in made:
-            await generator_state.discard(self.engine, one)
+            await generator_state.discard(self.engine, self.work, one)
 
     def settle(self) -> None:
         """The target is written: what was made before and is not in it any more has a deadline from now on."""

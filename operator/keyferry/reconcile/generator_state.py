@@ -45,6 +45,7 @@ from keyferry.kube.status import object_path
 from keyferry.kube.watch import Change, ObjectMeta
 from keyferry.ports import Generator, GeneratorView, ObjectKey
 from keyferry.reconcile import leases
+from keyferry.reconcile.aside import aside_if_slow
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generators import generator_path
 from keyferry.reconcile.queue import Claim, Lane
@@ -155,6 +156,7 @@ def supersede(
         kept: whether any generated value was kept; a state whose entry is not known may be its.
     """
     states = engine.books.generator_states
+    states.lost.pop(work.owner.uid, None)
     new, renewed = {one.key for one in made}, {one.entry for one in made}
     deadline = engine.clock.now() + timedelta(seconds=engine.settings.generator_grace_s)
     uses = {place: use.entry for place, use in states.of(work.owner.uid).items()}
@@ -167,19 +169,25 @@ def supersede(
             engine.queue.add(key, Lane.EVENT)
 
 
-async def discard(engine: Engine, made: Made) -> None:
+async def discard(engine: Engine, work: Work, made: Made) -> None:
     """What was made will never be used: take it back now, by way of its state or without one."""
     if made.key is not None:
+        states = engine.books.generator_states
+        states.discarded.add(made.key)
+        states.release((made.key.namespace, made.key.name))
         try:
             await engine.api.request("DELETE", generator_path(made.key))
         except KeyferryError as error:
             log.debug("%s cannot be deleted: %s", made.key, error)
+            states.deadlines[made.key] = engine.clock.now()
+            engine.queue.add(made.key, Lane.RETRY)
         else:
             engine.queue.add(made.key, Lane.EVENT)
             return
     try:
-        async with asyncio.timeout(_UNDO_S):
-            await made.generator.cleanup(made.view, made.state, engine.access)
+        with aside_if_slow(engine, work.key):
+            async with asyncio.timeout(_UNDO_S):
+                await made.generator.cleanup(made.view, made.state, engine.access)
     except (KeyferryError, TimeoutError) as error:
         log.warning("%s made what nobody uses, and it could not be taken back: %s", made.view.key, error)
 
@@ -201,7 +209,8 @@ def observe_state(engine: Engine, change: Change, meta: ObjectMeta) -> None:
     place = (meta.namespace, meta.name)
     owner = next((one for one in meta.owner_references or () if one.kind == names.EXTERNAL_SECRET), None)
     states.note(place)
-    if meta.generation <= 1 and meta.deletion_timestamp is None and owner is not None:
+    in_use = meta.generation <= 1 and meta.deletion_timestamp is None and key not in states.discarded
+    if in_use and owner is not None:
         # Of the first generation: a deadline has not been set. The established operator names entries otherwise.
         entry = (meta.labels or {}).get(names.LABEL_GENERATOR_OWNER, "") if noted_by else ""
         use = states.use(place, leases.use_of(meta, owner.uid, owner.name, entry))
@@ -270,8 +279,7 @@ async def _is_abandoned(engine: Engine, key: ObjectKey, body: Mapping[str, Any])
 
     A state without an owner was orphaned together with the Secret that holds what was made.
     """
-    references = body["metadata"].get("ownerReferences") or ()
-    owner = next((one for one in references if one["kind"] == names.EXTERNAL_SECRET), None)
+    owner = _owner_of(body["metadata"])
     if owner is None:
         return False
     owner_key = ObjectKey(names.EXTERNAL_SECRET, key.namespace, owner["name"])
@@ -294,6 +302,8 @@ async def _end(engine: Engine, key: ObjectKey, body: Mapping[str, Any]) -> None:
         return
     states = engine.books.generator_states
     states.release((key.namespace, key.name))
+    if key not in states.failures:
+        _tell_loss(engine, key, body)
     try:
         await _take_back(engine, key, body.get("spec") or {})
     except Exception as error:  # noqa: BLE001 - told, with its place in the log if it is a bug
@@ -310,6 +320,30 @@ async def _end(engine: Engine, key: ObjectKey, body: Mapping[str, Any]) -> None:
             return
     states.failures.pop(key, None)
     await drop_finalizers(engine.api, generator_path(key), lambda one: one == names.FINALIZER_GENERATOR_STATE)
+
+
+def _tell_loss(engine: Engine, key: ObjectKey, body: Mapping[str, Any]) -> None:
+    """Somebody has deleted the state of values that are in use: have their ExternalSecret make new ones."""
+    states, metadata = engine.books.generator_states, body["metadata"]
+    owner = _owner_of(metadata)
+    has_deadline = "garbageCollectionDeadline" in (body.get("spec") or {})
+    if owner is None or has_deadline or key in states.discarded or key.namespace in engine.books.ending:
+        return
+    owner_key = ObjectKey(names.EXTERNAL_SECRET, key.namespace, owner["name"])
+    record = engine.books.external_secrets.get(owner_key)
+    if record is None or record.uid != owner["uid"] or record.deleting:
+        return
+    entry = (metadata.get("labels") or {}).get(names.LABEL_GENERATOR_OWNER, "")
+    if any(use.entry == entry for use in states.of(record.uid).values()):
+        return  # of values that came before, or after
+    log.info("%s: new values are needed: %s", key, leases.DELETED)
+    states.lost[record.uid] = leases.DELETED
+    engine.queue.add(owner_key, Lane.EVENT)
+
+
+def _owner_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    references: list[dict[str, Any]] = metadata.get("ownerReferences") or []
+    return next((one for one in references if one["kind"] == names.EXTERNAL_SECRET), None)
 
 
 def _told(error: Exception) -> KeyferryError:
@@ -336,7 +370,8 @@ async def _take_back(engine: Engine, key: ObjectKey, spec: Mapping[str, Any]) ->
         KeyferryError: it could not.
     """
     generator, view = await generator_of(engine, key, spec)
-    await generator.cleanup(view, orjson.dumps(spec.get("state") or {}), engine.access)
+    with aside_if_slow(engine, key):
+        await generator.cleanup(view, orjson.dumps(spec.get("state") or {}), engine.access)
 
 
 async def _tell(

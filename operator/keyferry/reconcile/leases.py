@@ -38,6 +38,7 @@ from keyferry.kube.events import WARNING
 from keyferry.kube.watch import ObjectMeta
 from keyferry.lease import AtTheEnd
 from keyferry.ports import LeasingGenerator, ObjectKey
+from keyferry.reconcile.aside import aside_if_slow
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generators import generator_path
 from keyferry.reconcile.queue import Lane
@@ -55,6 +56,7 @@ _MOST_KEYS: Final = 1000
 TIME_TO_REPLACE: Final = "they end, and cannot be renewed"
 MADE_ANEW: Final = "there are new ones where they are from"
 ENDED: Final = "they ended before they could be renewed"
+DELETED: Final = "their GeneratorState was deleted, and what they opened was closed with it"
 
 
 def annotations_of(term: Term | None, keys: tuple[str, ...] | None) -> dict[str, str]:
@@ -147,8 +149,9 @@ async def keep(engine: Engine, key: ObjectKey, use: Use) -> None:
 
 async def _try(engine: Engine, key: ObjectKey, use: Use, term: Term, body: bytes) -> None:
     try:
-        async with asyncio.timeout(CALL_S):
-            renewed = await _renew(engine, key, term, body)
+        with aside_if_slow(engine, key):
+            async with asyncio.timeout(CALL_S):
+                renewed = await _renew(engine, key, term, body)
     except TimeoutError:
         _failed(engine, key, use, term, TimedOut(f"no answer within {CALL_S:.0f} s"))
     except (LeaseLost, AccessDenied) as error:
@@ -237,7 +240,13 @@ def has_ended(engine: Engine, metadata: Mapping[str, Any]) -> bool:
 
 def over(engine: Engine, uid: str) -> str:
     """Why some of an ExternalSecret's generated values have to be made anew; empty where none."""
-    return next((use.over for use in engine.books.generator_states.of(uid).values() if use.over), "")
+    uses = engine.books.generator_states.of(uid).values()
+    return next((use.over for use in uses if use.over), "") or lost(engine, uid)
+
+
+def lost(engine: Engine, uid: str) -> str:
+    """The same, where there is no state any more that could say so."""
+    return engine.books.generator_states.lost.get(uid, "")
 
 
 def trouble(engine: Engine, uid: str) -> str:

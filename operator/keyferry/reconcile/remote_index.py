@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
+import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import msgspec
 
-from keyferry.core.patterns import Pattern
-from keyferry.errors import SpecError
 from keyferry.ports import ObjectKey
 from keyferry.reconcile.multimap import Multimap
 
-MOST_SEARCHES: Final = 64
-"""So many different expressions of a store are compared with a name; who searches by further ones waits for the
-refresh. Each takes some time of everybody's, and tenants write them."""
+MOST_COMPARED: Final = 2000
+"""So many pairs of an expression and a name are looked at; where there are more, every search is taken to match."""
+_BEGINNING: Final = re.compile(r"\^([a-z0-9-]+)(?![?*{])")
+"""Plain text at the beginning of an expression: whatever name it matches begins so, unless the expression has
+alternatives. Not the last character where what follows may do without it."""
 
 
 class Reading(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -47,7 +47,10 @@ class _OfStore:
 
 
 class RemoteReaders:
-    """See the module's docstring. What it costs on a change does not depend on how many objects there are."""
+    """See the module's docstring. What a change costs does not depend on how many read other remote secrets.
+
+    Those who search are each looked at: see who calls for how often that may be.
+    """
 
     def __init__(self) -> None:
         self._stores: dict[ObjectKey, _OfStore] = {}
@@ -85,12 +88,28 @@ class RemoteReaders:
         of = self._stores.get(store)
         return of.by_key.get(key) if of is not None else ()
 
-    def searchers(self, store: ObjectKey, key: str) -> Iterator[Collection[ObjectKey]]:
-        """Who searches a store for what may have this name; compares it with each expression once."""
+    def of_all(self, store: ObjectKey, keys: Collection[str]) -> Iterator[tuple[str, Collection[ObjectKey]]]:
+        """The keys among these that somebody reads, with their readers; goes through the smaller of both."""
         of = self._stores.get(store)
-        searches = of.by_search.items() if of is not None else iter(())
-        for expression, found in itertools.islice(searches, MOST_SEARCHES):
-            if _may_match(expression, key):
+        if of is None:
+            return
+        if len(of.by_key) < len(keys):
+            yield from ((key, of.by_key.get(key)) for key in of.by_key if key in keys)
+        else:
+            yield from ((key, of.by_key.get(key)) for key in keys if key in of.by_key)
+
+    def searchers(self, store: ObjectKey, names: Collection[str]) -> Iterator[Collection[ObjectKey]]:
+        """Who searches a store for what may have one of these names.
+
+        No expression is tried: tenants write them. Told apart is only what begins otherwise, and that only while
+        it is cheap.
+        """
+        of = self._stores.get(store)
+        if of is None:
+            return
+        compared = len(of.by_search) * len(names) <= MOST_COMPARED
+        for expression, found in of.by_search.items():
+            if not compared or _may_match(expression, names):
                 yield found
 
     def all(self, store: ObjectKey) -> Iterator[Collection[ObjectKey]]:
@@ -104,11 +123,11 @@ class RemoteReaders:
         return sum(len(of.by_key) + len(of.by_search) for of in self._stores.values())
 
 
-def _may_match(expression: str, key: str) -> bool:
-    try:
-        return not expression or Pattern(expression).matches(key)
-    except SpecError:
-        return False  # the search fails, whatever there is
+def _may_match(expression: str, names: Iterable[str]) -> bool:
+    begins = _BEGINNING.match(expression)
+    if begins is None or "|" in expression:
+        return True
+    return any(name.startswith(begins[1]) for name in names)
 
 
 def among(readers: Iterable[Collection[ObjectKey]], within: Collection[ObjectKey] | None) -> set[ObjectKey]:

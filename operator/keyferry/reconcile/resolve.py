@@ -7,9 +7,8 @@ all where its values still are in the Secret and are not due (`core.generated`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +28,7 @@ from keyferry.errors import ForbiddenError, KeyferryError, RenderError, SpecErro
 from keyferry.planner.cache import Freshness
 from keyferry.planner.health import Deferred, own_copy
 from keyferry.ports import Generator, GeneratorView, ObjectKey, Read, ReadingRules, RemoteValue
+from keyferry.reconcile.aside import aside_if_slow
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generation import Generation, Loaded, WholeSecretKept
 from keyferry.reconcile.generators import generator_key, load_generator
@@ -38,8 +38,6 @@ from keyferry.reconcile.stores import KeyGate, StoreUse, check_still_lets_in, st
 from keyferry.reconcile.templates import with_renderer
 from keyferry.reconcile.work import Work
 
-SLOW_S: Final = 0.5
-"""A store that takes longer holds nobody else back."""
 NEGATIVE_AGE_S: Final = 5.0
 """So old may a remembered "absent" or "denied" be when an object is tried again."""
 PERIODIC_AGE_S: Final = 0.5
@@ -82,12 +80,9 @@ async def resolve(engine: Engine, work: Work, claim: Claim, *, rotate: bool, ane
             uses[key] = await use_store(engine, question.store, work.key.namespace, admit)
             engine.planner.follow(uses[key].binding)
     need, namespace = _freshness(work, claim), work.key.namespace
-    with _aside_if_slow(engine, work.key):
+    with aside_if_slow(engine, work.key):
         answers = await asyncio.gather(
-            *(
-                _ask(question, uses[store_key(question.store, namespace)], need, namespace)
-                for question in reads
-            )
+            *(_ask(question, uses[store_key(question.store, namespace)], need, work) for question in reads)
         )
     for use in uses.values():
         check_still_lets_in(engine, use, namespace)
@@ -176,17 +171,6 @@ async def _assemble(engine: Engine, work: Work, answers: Sequence[Answered]) -> 
     return assemble(answers, policy)
 
 
-@contextlib.contextmanager
-def _aside_if_slow(engine: Engine, key: ObjectKey) -> Iterator[None]:
-    """Do not count the key as worked on while its store takes long: those of other stores go on."""
-    timer = asyncio.get_running_loop().call_later(SLOW_S, engine.queue.set_aside, key)
-    try:
-        yield
-    finally:
-        timer.cancel()
-        engine.queue.take_back(key)
-
-
 def _freshness(work: Work, claim: Claim) -> Freshness:
     values_from = claim.fresh_from
     if claim.lane is Lane.PERIODIC:
@@ -195,7 +179,7 @@ def _freshness(work: Work, claim: Claim) -> Freshness:
     return Freshness(values_from, claim.fresh_from - (NEGATIVE_AGE_S if patient else 0.0))
 
 
-async def _find(question: Question, wanted: Find, use: StoreUse, need: Freshness) -> Answered:
+async def _find(question: Question, wanted: Find, use: StoreUse, need: Freshness, deletion: str) -> Answered:
     search = ports.Find(
         path=wanted.path,
         name=wanted.name.regexp if wanted.name is not None else None,
@@ -203,12 +187,25 @@ async def _find(question: Question, wanted: Find, use: StoreUse, need: Freshness
     )
     let_in = use.gate.lets_in if use.gate is not None else None
     found = await use.binding.session.find(search, need, use.binding.retries, let_in)
-    return Answered(question, str(use.key), found if isinstance(found, KeyferryError) else dict(found))
+    if isinstance(found, KeyferryError):
+        return Answered(question, str(use.key), found)
+    if use.gate is not None and not found and deletion != "Retain":
+        # What is gone and what is no longer let in look the same, or searches would tell of others' secrets.
+        return Answered(question, str(use.key), _nothing_let_in(deletion))
+    return Answered(question, str(use.key), dict(found))
 
 
-async def _ask(question: Question, use: StoreUse, need: Freshness, namespace: str) -> Answered:
+def _nothing_let_in(deletion: str) -> ForbiddenError:
+    return ForbiddenError(
+        f"the search finds nothing that StorePolicies let in, and deletionPolicy={deletion} does not count that as gone",
+        hint="If it is gone, delete the ExternalSecret; with deletionPolicy=Retain its Secret stays without this failure",
+    )
+
+
+async def _ask(question: Question, use: StoreUse, need: Freshness, work: Work) -> Answered:
+    namespace = work.key.namespace
     if question.find is not None:
-        return await _find(question, question.find, use, need)
+        return await _find(question, question.find, use, need, work.target.deletion_policy)
     rules = use.provider.reading
     try:
         answer = await use.binding.session.read(_read(question, namespace, rules), need, use.binding.retries)

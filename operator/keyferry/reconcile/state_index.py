@@ -46,7 +46,9 @@ _NOTHING: Final[Mapping[Place, Use]] = {}
 class GeneratorStates:
     """The states that are ours to end. Those in use have an owner; those with a deadline have none any more.
 
-    `deadlines` are still to be written, `failures` count tries in a row to take something back.
+    `deadlines` are still to be written, `failures` count tries in a row to take something back. `lost` tells by the
+    uid of an ExternalSecret why it needs new values though no state says so any more; `discarded` are those that
+    were never to be used.
     """
 
     def __init__(self) -> None:
@@ -57,6 +59,8 @@ class GeneratorStates:
         """Whether all that there are have been told, so that one that is not here does not exist."""
         self.deadlines: dict[ObjectKey, datetime] = {}
         self.failures: dict[ObjectKey, int] = {}
+        self.lost: dict[str, str] = {}
+        self.discarded: set[ObjectKey] = set()
 
     def note(self, place: Place) -> None:
         """A state is there."""
@@ -89,6 +93,7 @@ class GeneratorStates:
         self.release(place)
         self.deadlines.pop(key, None)
         self.failures.pop(key, None)
+        self.discarded.discard(key)
         names = self._names.get(key.namespace, set())
         names.discard(key.name)
         if not names:

@@ -16,7 +16,7 @@ from keyferry.api import conditions as c
 from keyferry.api import names
 from keyferry.api.conditions import Condition
 from keyferry.api.store_policy import StorePolicyStatus
-from keyferry.core.store_policy import Policy, admission, depends_on_labels
+from keyferry.core.store_policy import Difference, admission, depends_on_labels
 from keyferry.core.summarize import timestamp
 from keyferry.errors import KubeError, KubeForbidden, KubeNotFound
 from keyferry.kube.watch import Change, Partial
@@ -40,16 +40,18 @@ _CONFLICT_S: Final = 1.0
 def observe_policy(engine: Engine, change: Change, found: Partial) -> None:
     """An event about a StorePolicy: in force before the next event."""
     key = ObjectKey(names.STORE_POLICY, "", found.metadata.name)
+    policies = engine.books.policies
+    before = policies.records.get(key)
     if change is Change.GONE:
         engine.debts.store_policies.pop(key, None)
         engine.queue.forget(key)
-        if engine.books.policies.forget(key):
+        if policies.forget(key):
             log.info("%s is gone", key)
-            _tell_all(engine)
-    elif engine.books.policies.note(key, found):
+            _tell_all(engine, before)
+    elif policies.note(key, found):
         engine.debts.store_policies.pop(key, None)
         engine.queue.add(key, Lane.STORE)
-        _tell_all(engine)
+        _tell_all(engine, before, policies.records[key])
 
 
 def policies_listed(engine: Engine) -> None:
@@ -102,7 +104,7 @@ def limits_by_labels(
         chosen = policies.of(store, record.labels) if record is not None and not store.namespace else ()
         if not depends_on_labels(chosen):
             return False
-        return admission(chosen, namespace, before) != admission(chosen, namespace, after)
+        return not admission(chosen, namespace, before).lets_in_as(admission(chosen, namespace, after))
 
     return differs
 
@@ -120,16 +122,32 @@ def _wake_all(engine: Engine) -> None:
             wake(engine, store)
 
 
-def _tell_all(engine: Engine) -> None:
-    """Policies have changed: look at all ClusterSecretStores, and at those who use the ones concerned."""
-    if engine.books.policies.known:
-        for store in [*engine.books.stores, *engine.books.policies.told]:
-            if not store.namespace:
-                _tell(engine, store)
+def _tell_all(engine: Engine, *changed: PolicyRecord | None) -> None:
+    """Look at all ClusterSecretStores, and at those who use the ones concerned.
+
+    Args:
+        changed: a policy as it was and as it is, if it is only one: other stores than these select are left out.
+    """
+    if not engine.books.policies.known:
+        return
+    selecting = [record.policy for record in changed if record is not None]
+    for store in dict.fromkeys((*engine.books.stores, *engine.books.policies.told)):
+        if store.namespace:
+            continue
+        record = engine.books.stores.get(store)
+        if (
+            not selecting
+            or record is None
+            or any(one.selects(store.name, record.labels) for one in selecting)
+        ):
+            _tell(engine, store)
 
 
 def _tell(engine: Engine, store: ObjectKey) -> None:
-    """Look again at those users of a store for whose namespace its policies mean something else now."""
+    """Look again at those users of a store for whose namespace its policies mean something else now.
+
+    Those who came to nothing may be told so in other words now; they are looked at, and not read anew.
+    """
     policies, record = engine.books.policies, engine.books.stores.get(store)
     was = policies.told.get(store, ())
     now = policies.of(store, record.labels) if record is not None else ()
@@ -142,25 +160,17 @@ def _tell(engine: Engine, store: ObjectKey) -> None:
     for name in {one.name for one in was} ^ {one.name for one in now}:
         if (key := ObjectKey(names.STORE_POLICY, "", name)) in policies.records:
             engine.queue.add(key, Lane.STORE)  # its count of stores is another
-    by_label = depends_on_labels((*was, *now))
+    difference = Difference(was, now)
     concerned: dict[str, bool] = {}
     for dependent, secret in users(engine, store):
         namespace = dependent.namespace
         if namespace not in concerned:
             labels = engine.books.namespaces.get(namespace)
-            unknown = by_label and labels is None
-            concerned[namespace] = unknown or _differs(was, now, namespace, labels)
+            concerned[namespace] = difference.concerns(namespace, labels)
         if concerned[namespace]:
             secret.asked = True
+        if concerned[namespace] or secret.waiting:
             engine.queue.add(dependent, Lane.EVENT)
-
-
-def _differs(
-    was: tuple[Policy, ...], now: tuple[Policy, ...], namespace: str, labels: Mapping[str, str] | None
-) -> bool:
-    if not was or not now:
-        return True
-    return admission(was, namespace, labels) != admission(now, namespace, labels)
 
 
 # -- the status

@@ -191,7 +191,8 @@ def check_still_lets_in(engine: Engine, use: StoreUse, namespace: str) -> None:
         if depends_on_labels(chosen):
             labels = engine.books.namespaces.get(namespace, labels)
         now = policies.admission(use.key, chosen, namespace, labels)
-    if not policies.known or now != before:
+    same = now is before or (now is not None and before is not None and now.lets_in_as(before))
+    if not policies.known or not same:
         raise Unsettled(f"what StorePolicies let in of {use.key} has changed meanwhile")
 
 

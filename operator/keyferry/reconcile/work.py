@@ -24,7 +24,7 @@ from keyferry.ports import ObjectKey
 from keyferry.reconcile.books import ExternalSecretRecord
 from keyferry.reconcile.engine import Engine
 from keyferry.reconcile.generic_target import target_key
-from keyferry.reconcile.remote import readings
+from keyferry.reconcile.remote import readings, telling
 from keyferry.reconcile.templates import source_keys
 
 _STORES: Final = frozenset({names.SECRET_STORE, names.CLUSTER_SECRET_STORE})
@@ -89,7 +89,7 @@ def load(engine: Engine, key: ObjectKey, record: ExternalSecretRecord, owner: Ow
     engine.books.dependents.link(key, needs, record.depends_on)
     record.depends_on = needs
     ours = _is_ours(engine, used)
-    reads = readings(spec, key.namespace, used) if ours else ()
+    reads = readings(spec, key.namespace, telling(engine, used)) if ours else ()
     engine.books.remote.link(key, reads, record.reads)
     record.reads = reads
     if not ours:

@@ -152,10 +152,12 @@ class PacedStoreClient(ScriptedStoreClient):
     """Fulfils `ports.PacedClient`: a test says how long callers would wait."""
 
     room_s = 0.0
+    each_s = 0.0
+    """How much longer it takes for each call ahead."""
 
-    def room(self) -> float:
+    def room(self, ahead: int = 0) -> float:
         """See `ports.PacedClient.room`."""
-        return self.room_s
+        return self.room_s + ahead * self.each_s
 
 
 class TellingStoreClient(ScriptedStoreClient):

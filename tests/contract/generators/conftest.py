@@ -225,28 +225,18 @@ def aws(running_aws: StrictAws, own_settings: None, monkeypatch: pytest.MonkeyPa
     running_aws.control.clear_faults()
 
 
-@pytest.fixture(scope="session")
-def running_azure() -> Iterator[StrictAzure]:
-    with StrictAzure() as azure:
-        yield azure
-
-
 @pytest.fixture
 def acr(
     *,
-    running_azure: StrictAzure,
+    own_settings: None,
+    azure: StrictAzure,
+    azure_environment: None,
     issuer: Issuer,
     cluster: Cluster,
     unique: str,
-    own_settings: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[AzureRegistry]:
+) -> AzureRegistry:
     """In the public cloud, reached by its own host names through the double's proxy."""
-    for name in [name for name in os.environ if name.startswith("AZURE_")]:
-        monkeypatch.delenv(name)
-    for name, value in running_azure.environment.items():
-        monkeypatch.setenv(name, value)
-    administrator = running_azure.administrator()
+    administrator = azure.administrator()
     administrator.trust_cluster(issuer.url, issuer.ca_pem)
     app = administrator.create_app(with_secret=True)
     account = administrator.app_for_service_account(issuer.url, "team-a", "registry-user")
@@ -255,10 +245,8 @@ def acr(
         administrator.grant_registry(unique, one, "pull")
     cluster.put_secret("team-a", "azure", id=app.client_id, secret=app.secret)
     cluster.put_service_account("team-a", "registry-user", client=account.client_id, tenant=account.tenant)
-    running_azure.control.clear_faults()
-    running_azure.control.reset_calls()
-    yield AzureRegistry(running_azure, administrator, unique, host, app, account)
-    running_azure.control.clear_faults()
+    azure.control.reset_calls()
+    return AzureRegistry(azure, administrator, unique, host, app, account)
 
 
 @pytest.fixture(scope="session")

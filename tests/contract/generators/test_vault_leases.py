@@ -13,15 +13,18 @@ import pytest
 from cryptography import x509
 from tests.contract.generators.lender import WITHOUT_DEFAULT, Lender, issuer, state, values
 
+from keyferry.core.lease import first_term, next_term
 from keyferry.errors import (
     AccessDenied,
     LeaseLost,
     ProviderError,
+    Unavailable,
 )
 from keyferry.lease import AtTheEnd
 from keyferry.testing.eventually import eventually_async
 from keyferry.testing.leaks import LeakDetector
 from keyferry.testing.postgres import PostgresServer
+from keyferry.testing.vault.front import Request, Response
 
 # -- credentials of a database
 
@@ -249,6 +252,89 @@ async def test_token_without_an_end_limits_nothing(lender: Lender, postgres: Pos
     assert AtTheEnd.RENEW == renewed.at_the_end
     assert timedelta(minutes=10) == renewed.ends_at - renewed.began_at
     await lender.clean(made, provider=static)
+
+
+async def test_lease_that_lives_as_long_as_the_login_is_renewed_and_not_replaced(
+    lender: Lender, postgres: PostgresServer
+) -> None:
+    """Its time comes just before that of the login, which then is renewed with it."""
+    lender.database(postgres, ttl="9s")
+    lender.log_in_as(token_ttl="9s")
+    made = await lender.make()
+    assert made.lease is not None
+    term = first_term(made.lease, 1.0)
+
+    async def is_due() -> bool:
+        return lender.clock.now() >= term.due_at
+
+    await eventually_async(is_due)
+    assert [] == lender.vault.audit.calls("auth/token/renew-self")
+    renewed = await lender.renew(made)
+
+    assert 9.0 == pytest.approx((renewed.ends_at - renewed.began_at).total_seconds(), abs=0.5)
+    assert AtTheEnd.RENEW == next_term(term, renewed, 0.0).lease.at_the_end
+    assert 1 == len(lender.vault.audit.calls("auth/token/renew-self"))
+
+
+async def test_login_that_cannot_be_renewed_now_is_no_reason_to_replace(
+    lender: Lender, postgres: PostgresServer
+) -> None:
+    lender.database(postgres, ttl="3s")
+    lender.log_in_as(token_ttl="3s")
+    made = await lender.make()
+    (login,) = lender.vault.audit.logins()
+    lender.proxy.fail("status", "auth/token/renew-self", times=0, status=503, errors=("Vault is sealed",))
+
+    async def is_late() -> bool:
+        ends = datetime.fromisoformat(lender.administrator.look_up(login.accessor)["expire_time"])
+        return ends - datetime.now(UTC) < timedelta(seconds=1.9)
+
+    await eventually_async(is_late)
+    with pytest.raises(Unavailable, match="is sealed"):
+        await lender.renew(made)
+    lender.proxy.clear()
+
+
+async def test_login_that_is_used_up_takes_no_lease_with_it(lender: Lender, postgres: PostgresServer) -> None:
+    """Vault revokes such a token after its last call: each credential has one of its own, and nobody else asks."""
+    lender.database(postgres, ttl="10m")
+    lender.log_in_as(token_ttl="1h", token_num_uses=2)
+    made = [await lender.make() for _ in range(3)]
+    users = [values(one) for one in made]
+
+    assert [True] * 3 == [postgres.may_log_in(user["username"], user["password"]) for user in users]
+    assert 3 == len({state(one)["parent"]["accessor"] for one in made})
+    renewed = await lender.renew(made[0])
+    assert timedelta(minutes=10) == renewed.ends_at - renewed.began_at
+
+
+async def test_absurd_times_are_cut_to_what_calendars_hold(lender: Lender, postgres: PostgresServer) -> None:
+    lender.database(postgres, ttl="10m")
+    answer = lender.proxy.answer
+
+    def exaggerated(request: Request) -> Response:
+        told = answer(request)
+        document = json.loads(told.content or b"{}")
+        (document.get("auth") or document)["lease_duration"] = 10**17
+        return Response(told.status, document)
+
+    lender.proxy.answer = exaggerated  # type: ignore[method-assign]
+    made = await lender.make()
+    renewed = await lender.renew(made)
+
+    assert made.lease is not None
+    for one in (made.lease, renewed):
+        assert timedelta(days=36499) < one.ends_at - one.began_at <= timedelta(days=36500)
+
+
+async def test_what_was_lent_is_given_back_where_nobody_can_tell_how_long_it_lasts(
+    lender: Lender, postgres: PostgresServer
+) -> None:
+    lender.database(postgres, ttl="10m")
+    with pytest.raises(ProviderError, match="answers with no auth"):
+        await lender.make(resultType="Auth")
+
+    assert [] == lender.leases()
 
 
 async def test_login_that_vault_forgot_is_made_again(lender: Lender, postgres: PostgresServer) -> None:

@@ -71,32 +71,9 @@ def aws(running_aws: StrictAws, own_settings: None, monkeypatch: pytest.MonkeyPa
     control.session_lifetime(0)
 
 
-@pytest.fixture(scope="session")
-def running_azure() -> Iterator[StrictAzure]:
-    with StrictAzure() as azure:
-        yield azure
-
-
 @pytest.fixture
-def azure(running_azure: StrictAzure, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrictAzure]:
-    """The double without faults and with an empty call log; it is reached through its proxy."""
-    import os
-
-    for name in [name for name in os.environ if name.startswith("AZURE_") or name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    control = running_azure.control
-    control.clear_faults()
-    control.token_lifetime(0)
-    control.reset_calls()
-    for name, value in running_azure.environment.items():
-        monkeypatch.setenv(name, value)
-    yield running_azure
-    control.clear_faults()
-    control.token_lifetime(0)
-
-
-@pytest.fixture
-def azure_administrator(azure: StrictAzure) -> AzureAdministrator:
+def azure_administrator(azure: StrictAzure, azure_environment: None) -> AzureAdministrator:
+    """One who may do everything in a directory of the test's own; this process finds the double."""
     return azure.administrator()
 
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from keyferry.api.model import decode
 from keyferry.api.store_policy import KEY_PATTERN, MAX_PATTERN_CHARS, MAX_PLACEHOLDERS, StorePolicySpec
+from keyferry.core.key_patterns import KeyPattern
 from keyferry.core.patterns import MAX_PATTERN_CHARS as MAX_REGEX_CHARS
 from keyferry.core.store_policy import (
     Action,
-    KeyPattern,
+    Difference,
     admission,
     compile_policy,
     depends_on_labels,
@@ -151,11 +152,27 @@ def test_longest_pattern_is_no_longer_than_a_regular_expression_may_be(filler):
 
 
 def test_many_patterns_are_few_regular_expressions():
-    keys = [f"prod/{number:03}/{'x' * 100}/*" for number in range(120)]
+    keys = [f"prod/*/{number:03}/{'x' * 100}/*" for number in range(120)]
     allowed = admission([of_keys(*keys)], "team-a", None)
 
-    assert allowed.lets_in(f"prod/119/{'x' * 100}/db")
-    assert not allowed.lets_in(f"prod/120/{'x' * 100}/db")
+    assert allowed.lets_in(f"prod/a/119/{'x' * 100}/db")
+    assert not allowed.lets_in(f"prod/a/120/{'x' * 100}/db")
+
+
+def test_usual_patterns_of_many_namespaces_compile_nothing(monkeypatch):
+    """Else the expressions of a thousand namespaces would push out each other, and those of searches and rewrites."""
+
+    def fails(*_):
+        raise AssertionError("compiled")
+
+    made = of_keys("{namespace}/**", "shared/*", "teams/{label:team}/*", "one/key", "*/{namespace}/x")
+    monkeypatch.setattr("keyferry.core.key_patterns.Pattern", fails)
+    for namespace in ("team-a", "team-b"):
+        allowed = admission([made], namespace, {"team": "red"})
+        for key in (f"{namespace}/a/b", "shared/ca", "teams/red/db", "one/key"):
+            assert allowed.lets_in(key)
+    with pytest.raises(AssertionError, match="compiled"):
+        allowed.lets_in("other/key")
 
 
 # -- properties: names of namespaces and labels never act as more than they are
@@ -227,10 +244,12 @@ def test_label_is_taken_by_its_letters(value, other, name):
 def test_filled_in_text_is_never_a_wildcard(value):
     """Also text that no namespace can be called: it is put in after the pattern was taken apart."""
     filled = KeyPattern.parse("x{namespace}y").filled(value, {})
+    wild = KeyPattern.parse("*-x{namespace}y").filled(value, {})
 
-    assert re.fullmatch(filled.regex, f"x{value}y")
-    assert not re.fullmatch(filled.regex, f"x{value}zy")
-    assert not re.fullmatch(filled.regex, "xy")
+    assert [True, False, False] == [filled.lets_in(key) for key in (f"x{value}y", f"x{value}zy", "xy")]
+    assert re.fullmatch(wild.regex, f"-x{value}y")
+    assert not re.fullmatch(wild.regex, f"-x{value}zy")
+    assert not re.fullmatch(wild.regex, "-xy")
 
 
 @given(st.text(max_size=MAX_PATTERN_CHARS))
@@ -310,6 +329,52 @@ def test_admissions_that_mean_the_same_are_equal():
 
     assert admission([before], "team-a", None) == admission([after], "team-a", None)
     assert admission([before], "team-b", None) != admission([after], "team-b", None)
+
+
+# -- whom a change concerns
+
+A, B = {"keys": ["a"]}, {"keys": ["b"], "namespaces": ["team-b"]}
+GOLD = {"keys": ["g"], "namespaceSelector": {"matchLabels": {"tier": "gold"}}}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "concerned"),
+    [
+        ([policy(A)], [policy(A)], set()),
+        ([policy(A, B)], [policy(B, A)], set()),
+        ([policy(A), policy(B)], [policy(A, B)], set()),
+        ([policy(A)], [policy(A, B)], {"team-b"}),
+        ([policy(A, B)], [policy(A)], {"team-b"}),
+        ([policy(A)], [policy(A, GOLD)], {"team-g"}),
+        ([policy(B)], [policy(A, B)], {"team-a", "team-b", "team-g"}),
+        ([policy(A)], [policy(A), policy(B, name="new")], {"team-b"}),
+        ([policy(A)], [policy(A), policy(name="empty")], set()),
+        ([], [policy(A)], {"team-a", "team-b", "team-g"}),
+        ([policy(name="empty")], [], {"team-a", "team-b", "team-g"}),
+        ([], [], set()),
+    ],
+)
+def test_change_of_policies_concerns_those_whom_its_rules_are_for(was, now, concerned):
+    labels = {"team-a": {}, "team-b": {}, "team-g": {"tier": "gold"}}
+    difference = Difference(was, now)
+
+    assert concerned == {name for name in labels if difference.concerns(name, labels[name])}
+
+
+@pytest.mark.parametrize(("now", "expected"), [([policy(GOLD)], True), ([policy(B, A)], False)])
+def test_change_may_concern_a_namespace_whose_labels_nobody_knows(now, expected):
+    assert expected is Difference([policy(A), policy(B)], [*now, policy(A, B)]).concerns("team-a", None)
+
+
+RULES = st.lists(st.sampled_from([A, B, GOLD]), max_size=3)
+
+
+@given(RULES, RULES)
+def test_who_is_not_concerned_is_let_in_the_same(was, now):
+    before, after = [policy(*was)], [policy(*now)]
+    for name, labels in (("team-a", {}), ("team-b", {"tier": "gold"})):
+        same = admission(before, name, labels).lets_in_as(admission(after, name, labels))
+        assert Difference(before, after).concerns(name, labels) or same
 
 
 # -- which stores

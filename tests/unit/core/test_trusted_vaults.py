@@ -12,7 +12,7 @@ from keyferry.core.origins import TrustedVaults
     [
         "https://vault.example.com:8200",
         "https://VAULT.example.com:8200/",
-        "https://vault.example.com.:8200/some/path",
+        "https://vault.example.com.:8200",
         "vault.example.com:8200",
     ],
 )
@@ -30,6 +30,8 @@ def test_address_is_trusted_however_it_is_written(server):
         "https://vault.example.com:8200@evil.example",
         "https://user@vault.example.com:8200",
         "https://vault.example.com:82000",
+        "https://vault.example.com:8200/some/path",
+        "https://vault.example.com:8200/v1/kv/data/mine",
         "",
         "//",
     ],
@@ -43,6 +45,22 @@ def test_ports_of_schemes_are_known():
 
     assert trusted.includes("https://a.example.com:443")
     assert trusted.includes("http://b.example.com")
+
+
+@pytest.mark.parametrize(
+    ("server", "is_trusted"),
+    [
+        ("https://apps.example.com/vault", True),
+        ("https://apps.example.com/vault/", True),
+        ("https://apps.example.com", False),
+        ("https://apps.example.com/tenant", False),
+        ("https://apps.example.com/vault/../tenant", False),
+        ("https://apps.example.com/vault-of-mine", False),
+        ("https://apps.example.com/Vault", False),
+    ],
+)
+def test_trust_is_in_one_path_of_a_shared_host(server, is_trusted):
+    assert is_trusted == TrustedVaults(["https://apps.example.com/vault"]).includes(server)
 
 
 def test_nobody_is_trusted_by_default():

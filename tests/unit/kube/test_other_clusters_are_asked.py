@@ -387,6 +387,18 @@ async def test_watch_goes_on_where_the_server_is_only_away(server, play, connect
         await play.until(lambda: follower.told == [("db", None)])
 
 
+async def test_stream_that_is_cut_goes_on_from_where_it_was(server, play, connect) -> None:
+    """As when an API server ends: it is no refusal, and nothing is listed again."""
+    server.script.append(play.says(200, metadata_page()))
+    server.script.append(play.streams(event("MODIFIED", "db", "10"), then="cut"))
+    server.otherwise = play.streams(event("MODIFIED", "mail", "11"), then="hang")
+    follower = Follower()
+    async with watching(await connect(), follower):
+        await play.until(lambda: len(follower.told) == 2)
+
+    assert ["9", "10"] == [seen.query["resourceVersion"] for seen in server.seen[1:3]]
+
+
 async def test_event_without_an_end_ends_the_watch(server, play, connect, monkeypatch) -> None:
     monkeypatch.setattr(remote_secrets.SourceWatch, "longest_line", 1000)
     server.script.append(play.says(200, metadata_page()))

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyferry.planner.cache import AnswerCache, Freshness
-from keyferry.planner.session import LINGER_S, StoreSession
+from keyferry.planner.lanes import LINGER_S
+from keyferry.planner.session import StoreSession
 from keyferry.ports import Read, RemoteValue
 from keyferry.testing.looptime import run_virtual, settle, virtual_time
 from keyferry.testing.storeclient import ScriptedStoreClient

@@ -11,7 +11,16 @@ from keyferry.api.model import decode
 from keyferry.api.secret_store import SecretStoreSpec
 from keyferry.errors import AccessDenied
 from keyferry.planner.planner import UNUSED_GRACE_S, Planner
-from keyferry.planner.watching import AGAIN_S, UNUSED_S
+from keyferry.planner.watching import (
+    AGAIN_S,
+    BEGUN_AT_ONCE,
+    LONGEST_BEGINNING_S,
+    LOOKED_AT_PER_S,
+    MOST_KEPT,
+    REST_S,
+    TOLD_AT_ONCE,
+    UNUSED_S,
+)
 from keyferry.ports import ObjectKey, StoreView
 from keyferry.testing.looptime import settle, virtual_time
 from keyferry.testing.storeclient import ScriptedProvider, ScriptedStoreClient, TellingStoreClient
@@ -32,6 +41,7 @@ class Readers:
     def __init__(self, *used: ObjectKey) -> None:
         self.used = set(used)
         self.told: list[tuple] = []
+        self.looked_at = 0
 
     def in_use(self, store: ObjectKey) -> bool:
         return store in self.used
@@ -39,8 +49,9 @@ class Readers:
     def keys(self, store: ObjectKey) -> Iterable[str]:
         return [f"key of {store.name}"] if store in self.used else []
 
-    def changed(self, store, namespace, key, at) -> None:
-        self.told.append((store, namespace, key, at))
+    def changed(self, store, namespace, changes) -> int:
+        self.told.append((store, namespace, changes))
+        return self.looked_at
 
 
 class Setup:
@@ -68,13 +79,11 @@ async def test_readers_are_told_what_the_store_tells() -> None:
     client = await setup.follow()
     client.follower.changed("db")
     client.follower.changed("mail", MOMENT)
+    await settle()
     client.follower.missed()
+    await asyncio.sleep(REST_S)
 
-    assert [
-        (STORE, "", "db", None),
-        (STORE, "", "mail", MOMENT),
-        (STORE, "", None, None),
-    ] == setup.readers.told
+    assert [(STORE, "", {"db": None, "mail": MOMENT}), (STORE, "", None)] == setup.readers.told
     assert ["key of store"] == sorted(client.follower.known())
     await setup.planner.close()
 
@@ -96,6 +105,7 @@ async def test_stores_with_the_same_identity_share_a_watch_and_are_both_told() -
     client = await setup.follow()
     assert client is await setup.follow(OTHER, "team-b")
     client.follower.changed("db")
+    await settle()
 
     assert 1 == len(client.watches)
     assert {STORE, OTHER} == {told[0] for told in setup.readers.told}
@@ -108,8 +118,9 @@ async def test_notice_of_a_cluster_store_is_for_the_namespace_whose_identity_wat
     for namespace in ("team-a", "team-b"):
         client = await setup.follow(SHARED, namespace)
     client.follower.changed("db")
+    await settle()
 
-    assert [(SHARED, "team-b", "db", None)] == setup.readers.told
+    assert [(SHARED, "team-b", {"db": None})] == setup.readers.told
     await setup.planner.close()
 
 
@@ -210,4 +221,164 @@ async def test_stores_that_tell_nothing_are_left_alone() -> None:
 
     assert [] == [one for one in asyncio.all_tasks() if one.get_name().startswith("watch ")]
     assert [] == client.calls
+    await setup.planner.close()
+
+
+# -- much at once
+
+
+@virtual_time
+async def test_what_changes_again_and_again_is_told_once_in_a_while() -> None:
+    """However fast a store tells, and whatever it tells of: readers are told ten times in a second at most."""
+    setup = Setup(STORE)
+    client = await setup.follow()
+    began = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() < began + 1:
+        for _ in range(100):
+            client.follower.changed("db")
+        await asyncio.sleep(0.01)
+
+    assert 10 <= len(setup.readers.told) <= 11
+    assert [{"db": None}] * len(setup.readers.told) == [changes for *_, changes in setup.readers.told]
+    await setup.planner.close()
+
+
+@virtual_time
+async def test_much_is_told_a_part_at_a_time() -> None:
+    setup = Setup(STORE)
+    client = await setup.follow()
+    names = [f"s{number}" for number in range(3 * TOLD_AT_ONCE)]
+    for name in names:
+        client.follower.changed(name, MOMENT)
+    await settle()
+    first = len(setup.readers.told)
+    await asyncio.sleep(3 * REST_S)
+
+    assert (1, 3) == (first, len(setup.readers.told))
+    assert names == [name for *_, changes in setup.readers.told for name in changes]
+    await setup.planner.close()
+
+
+@virtual_time
+async def test_who_wakes_many_waits_longer() -> None:
+    setup = Setup(STORE)
+    setup.readers.looked_at = 5 * LOOKED_AT_PER_S
+    client = await setup.follow()
+    for _ in range(90):
+        client.follower.changed("db")
+        await asyncio.sleep(0.1)
+
+    assert 2 == len(setup.readers.told)
+    await setup.planner.close()
+
+
+@virtual_time
+async def test_later_of_two_times_counts_and_now_is_the_latest() -> None:
+    setup = Setup(STORE)
+    client = await setup.follow()
+    later = MOMENT.replace(year=2027)
+    for name, times in {
+        "a": (MOMENT, later),
+        "b": (later, MOMENT),
+        "c": (None, later),
+        "d": (later, None),
+    }.items():
+        for at in times:
+            client.follower.changed(name, at)
+    await settle()
+
+    assert [(STORE, "", {"a": later, "b": later, "c": None, "d": None})] == setup.readers.told
+    await setup.planner.close()
+
+
+@virtual_time
+async def test_more_than_is_kept_means_that_anything_may_have_changed() -> None:
+    setup = Setup(STORE)
+    client = await setup.follow()
+    for number in range(MOST_KEPT + 1):
+        client.follower.changed(str(number))
+    await settle()
+
+    assert [(STORE, "", None)] == setup.readers.told
+    await setup.planner.close()
+
+
+@virtual_time
+async def test_nothing_is_told_after_the_end() -> None:
+    setup = Setup(STORE)
+    client = await setup.follow()
+    client.follower.changed("db")
+    await setup.planner.close()
+    await settle()
+
+    assert [] == setup.readers.told
+
+
+@virtual_time
+async def test_bug_of_a_client_is_told_once_and_tried_again_more_and_more_rarely(caplog) -> None:
+    setup = Setup(STORE)
+    made = TellingStoreClient()
+    made.next_watches.extend([ZeroDivisionError()] * 3)
+    setup.provider.make_client = lambda _: made
+    client = await setup.follow()
+    for _ in range(100):  # as syncs do
+        await setup.follow()
+    before = len(client.watches)
+    await asyncio.sleep(2 * sum(AGAIN_S))
+
+    assert (1, 4) == (before, len(client.watches))
+    assert ["a bug in Keyferry: changes come with the next refresh, not at once"] == caplog.messages
+    await setup.planner.close()
+
+
+# -- in the background
+
+
+class Binding:
+    """Binds a store when a test says so."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup, self.go, self.begun = setup, asyncio.Event(), 0
+
+    async def bind(self):
+        self.begun += 1
+        await self.go.wait()
+        return await self.setup.planner.bind(view(STORE), "team-a")
+
+    def follow(self, key: ObjectKey = STORE) -> None:
+        self.setup.planner.follow_later(view(key), "team-a", self.bind)
+
+
+@virtual_time
+async def test_store_is_bound_in_the_background_once_and_watched_then() -> None:
+    setup = Setup(STORE)
+    binding = Binding(setup)
+    for _ in range(5):
+        binding.follow()
+        await settle()
+    before = dict(setup.provider.clients)
+    binding.go.set()
+    await settle()
+    binding.follow()
+    await settle()
+
+    assert ({}, 1) == (before, binding.begun)
+    assert [1] == [len(client.watches) for client in setup.provider.clients["team-a"]]
+    await setup.planner.close()
+
+
+@virtual_time
+async def test_stores_that_hang_are_given_up_and_do_not_take_all_places_for_ever() -> None:
+    setup = Setup(STORE)
+    binding, other = Binding(setup), Binding(setup)
+    for number in range(BEGUN_AT_ONCE):
+        binding.follow(ObjectKey("SecretStore", "team-x", f"store-{number}"))
+    other.go.set()
+    other.follow()
+    await asyncio.sleep(LONGEST_BEGINNING_S - 1)
+    before = other.begun
+    await asyncio.sleep(2)
+
+    assert (BEGUN_AT_ONCE, 0, 1) == (binding.begun, before, other.begun)
+    assert [1] == [len(client.watches) for client in setup.provider.clients["team-a"]]
     await setup.planner.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from keyferry.errors import (
     KubeForbidden,
     KubeGone,
     KubeInvalid,
+    KubeLimit,
     KubeMalformed,
     KubeNotFound,
     KubeTimedOut,
@@ -79,7 +81,17 @@ def test_each_failure_is_told_with_advice_and_without_the_servers_words(
 
 def test_table_names_every_kind_of_failure() -> None:
     assert set() == {kind for kind in kinds(KubeError) if not any(base in TABLE for base in kind.__mro__)}
-    assert set(TABLE) == {row.values[0] for row in ROWS}
+    assert set(TABLE) == {row.values[0] for row in ROWS} | {KubeLimit}
+
+
+def test_bound_of_ours_is_told_in_its_own_words() -> None:
+    failure = translated(KubeLimit("there are more than 20000"), replace(ASKED, key=""))
+
+    assert ProviderError is type(failure)
+    assert (
+        'the Secrets of namespace "shop" at the API server at api.example.com are not watched: '
+        "there are more than 20000"
+    ) == failure.message
 
 
 def test_pause_that_the_server_asks_for_is_kept() -> None:

@@ -27,6 +27,7 @@ from keyferry.reconcile.policies import StorePolicies
 from keyferry.reconcile.queue import Claim, Lane
 from keyferry.reconcile.remote import follow
 from keyferry.reconcile.remote_index import Reading
+from keyferry.reconcile.resolve import resolve
 from keyferry.reconcile.store_policy import (
     observe_policy,
     policies_failed,
@@ -41,6 +42,7 @@ from keyferry.reconcile.work import load
 from keyferry.secretdata import SecretBytes
 from keyferry.testing import builders
 from keyferry.testing.builders import rule
+from keyferry.testing.looptime import settle
 from keyferry.testing.storeclient import ScriptedProvider
 
 STORE = ObjectKey("ClusterSecretStore", "", "aws")
@@ -222,11 +224,13 @@ async def test_store_that_tells_of_changes_is_not_followed_for_those_who_may_hav
     work = load(stores.engine, stores.key, stores.record, Owner("team-0", "orders-0", "u"))
 
     observe_policy(stores.engine, Change.SET, told(rule("**", namespaces=["team-1"])))
-    await follow(stores.engine, work)
+    follow(stores.engine, work)
+    await settle()
     assert 0 == provider.identified
 
     observe_policy(stores.engine, Change.GONE, gone())
-    await follow(stores.engine, work)
+    follow(stores.engine, work)
+    await settle()
     assert 1 == provider.identified
 
 
@@ -330,6 +334,66 @@ async def test_being_refused_counts_for_answers_under_way(stores) -> None:
     check_still_lets_in(stores.engine, used, "team-0")  # its own end is told elsewhere
 
 
+# -- searches
+
+
+async def searched(bench, deletion, *, limited=True):
+    """What a search of the store gives an ExternalSecret whose deletionPolicy is this."""
+    if limited:
+        observe_policy(bench.engine, Change.SET, told(rule("team-0/*")))
+    made = builders.external_secret(
+        "found",
+        builders.find("."),
+        store=builders.cluster_store("aws"),
+        target={"name": "found", "deletionPolicy": deletion},
+    )
+    made["metadata"] |= {"namespace": "team-0", "uid": "u-f", "resourceVersion": "5", "generation": 1}
+    key = ObjectKey("ExternalSecret", "team-0", "found")
+    bench.engine.books.note_external_secret(key, made)
+    work = load(bench.engine, key, bench.engine.books.external_secrets[key], Owner("team-0", "found", "u-f"))
+    claim = Claim(key, Lane.USER, bench.engine.queue.now())
+    return (await resolve(bench.engine, work, claim, rotate=False)).assembled.data
+
+
+@pytest.mark.parametrize("deletion", ["Delete", "Merge"])
+async def test_nothing_let_in_of_what_a_search_finds_deletes_nothing(stores, deletion) -> None:
+    """Elsewhere the store has a secret, which the policy used to let in: that must not read as "all gone"."""
+    with pytest.raises(ForbiddenError, match="finds nothing that StorePolicies let in") as caught:
+        await searched(stores, deletion)
+
+    assert f"deletionPolicy={deletion} does not count that as gone" in caught.value.message
+    assert "ClusterSecretStore" in caught.value.message
+
+
+async def test_nothing_found_tells_no_more_than_nothing_let_in(stores) -> None:
+    """Or searches would tell which secrets of others there are."""
+    told_of = []
+    for values in ({"elsewhere/db": "x"}, {}):
+        body = builders.store(values, name="aws", cluster=True)
+        body["metadata"] |= {"uid": "u-aws", "generation": len(told_of) + 2, "resourceVersion": "8"}
+        stores.engine.books.note_store(STORE, body)
+        stores.engine.books.stores[STORE].ready = True
+        stores.engine.planner.drop(STORE)
+        with pytest.raises(ForbiddenError) as caught:
+            await searched(stores, "Delete")
+        told_of.append(str(caught.value))
+
+    assert told_of[0] == told_of[1]
+
+
+async def test_search_that_finds_nothing_counts_as_ever_where_it_cannot_delete(stores) -> None:
+    assert {} == dict(await searched(stores, "Retain"))
+
+
+async def test_search_that_no_policy_limits_finds_nothing_where_all_is_gone(stores) -> None:
+    body = builders.store({}, name="aws", cluster=True)
+    body["metadata"] |= {"uid": "u-aws", "generation": 2, "resourceVersion": "8"}
+    stores.engine.books.note_store(STORE, body)
+    stores.engine.books.stores[STORE].ready = True
+
+    assert {} == dict(await searched(stores, "Delete", limited=False))
+
+
 # -- who is woken
 
 
@@ -343,7 +407,7 @@ async def test_those_for_whom_something_changes_are_woken_and_nobody_else(users,
     assert ["orders-1"] == await woken(stores)
 
     observe_policy(*observe, told(rule("b", namespaces=["team-1"]), rule("a"), generation=3))
-    assert ["orders-1"] == await woken(stores)  # told in another order
+    assert [] == await woken(stores)  # the same in another order
 
     observe_policy(*observe, told(rule("a"), name="other", stores=["gcp"]))
     assert ["orders-2"] == await woken(stores)
@@ -351,6 +415,53 @@ async def test_those_for_whom_something_changes_are_woken_and_nobody_else(users,
     observe_policy(stores.engine, Change.GONE, gone())
     assert ["orders-0", "orders-1"] == await woken(stores)
     assert stores.engine.books.policies.told.keys() == {OTHER}
+
+
+async def test_policy_of_one_team_more_reads_nothing_of_others_anew(users, stores) -> None:
+    """Where each team has its own: all of them select the same store. Who is denied is told of it in its message."""
+    records = stores.engine.books.external_secrets
+    observe_policy(stores.engine, Change.SET, told(rule("{namespace}/**")))
+    await waiting(stores)
+    for key in users:
+        records[key].asked, records[key].waiting = False, key.name == "orders-1"
+
+    observe_policy(stores.engine, Change.SET, told(rule("x", namespaces=["team-9"]), name="team-9"))
+
+    assert ["orders-1"] == await woken(stores)
+    assert [] == [key.name for key in users if records[key].asked]
+
+
+async def test_answers_under_way_outlive_a_policy_that_changes_nothing_for_them(stores) -> None:
+    observe_policy(stores.engine, Change.SET, told(rule("{namespace}/**")))
+    used = await use(stores)
+
+    observe_policy(stores.engine, Change.SET, told(rule("x", namespaces=["team-9"]), name="team-9"))
+
+    check_still_lets_in(stores.engine, used, "team-0")
+
+
+async def test_only_stores_that_a_policy_selects_are_looked_at_when_it_changes(
+    users, stores, monkeypatch
+) -> None:
+    """A thousand policies about a hundred stores come one by one."""
+    policies = stores.engine.books.policies
+    observe_policy(stores.engine, Change.SET, told(rule("a")))
+    asked = []
+    of = policies.of
+
+    def noted(store, labels):
+        asked.append(store)
+        return of(store, labels)
+
+    monkeypatch.setattr(policies, "of", noted)
+    observe_policy(stores.engine, Change.SET, told(rule("a"), name="second", stores=["gcp"]))
+    assert [OTHER] == asked
+
+    observe_policy(stores.engine, Change.SET, told(rule("a"), name="second", generation=2))
+    assert {OTHER, STORE} == set(asked[1:])
+    asked.clear()
+    observe_policy(stores.engine, Change.GONE, gone("second"))
+    assert [STORE] == asked
 
 
 async def test_echo_of_a_status_is_no_work(users, stores) -> None:

@@ -97,6 +97,16 @@ class AwsIdentity:
                 return role.split(":")[4]
         return self.roles[-1].split(":")[4] if self.roles else ""
 
+    @property
+    def share(self) -> str:
+        """With whom it shares its turns where a quota is short: no tenant has more of them by making more stores."""
+        match self.source:
+            case StaticKeys(access_key):
+                return f"key {access_key}"
+            case WebIdentity(namespace):
+                return f"namespace {namespace}"
+        return f"roles {' '.join(self.roles)}"
+
     def fingerprint(self) -> str:
         """Hash over all that decides what may be read; the prefix too, because keys are shared by it."""
         source: tuple[object, ...]

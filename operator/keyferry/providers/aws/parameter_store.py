@@ -21,7 +21,7 @@ from keyferry.providers.aws.asked import Asked
 from keyferry.providers.aws.client import REFUSED_S, AwsClient, concerns_the_store
 from keyferry.providers.aws.credentials import CredentialSession
 from keyferry.providers.aws.errors import KMSDenied, unreadable
-from keyferry.providers.aws.pace import Pace
+from keyferry.providers.aws.pace import Line
 from keyferry.providers.aws.parameter_names import ParameterName, canonical, parsed
 from keyferry.providers.aws.parameter_search import ParameterSearch
 from keyferry.providers.aws.refusals import Refusals
@@ -50,29 +50,29 @@ class ParameterStoreClient(AwsClient):
         credentials: of the identity; the client owns them.
         region: where.
         prefix: put in front of every key.
-        pace: of the identity's account in this region.
+        line: where its calls wait for the pace of the identity's account in this region.
     """
 
     batch_size = BATCH
 
     def __init__(
-        self, sdk: AwsSdk, credentials: CredentialSession, region: str, prefix: str, pace: Pace
+        self, sdk: AwsSdk, credentials: CredentialSession, region: str, prefix: str, line: Line
     ) -> None:
         super().__init__(sdk, credentials, service=SSM, metrics_name=METRICS_NAME, region=region)
         self._prefix = prefix
-        self._pace = pace
+        self._line = line
         self._no_batch_until = 0.0
         self._spoilers = Refusals()
         """Parameters whose denial has spoilt a batch, in their canonical form."""
         self._closed_paths = Refusals()
         """Paths that may not be read as a whole."""
 
-    def room(self) -> float:
-        """See `ports.Paced.room`."""
-        return self._pace.room(asyncio.get_running_loop().time())
+    def room(self, ahead: int = 0) -> float:
+        """See `ports.PacedClient.room`."""
+        return self._line.room(ahead)
 
     async def _wait_turn(self) -> None:
-        await self._pace.turn()
+        await self._line.turn()
 
     def may_batch(self, read: Read) -> bool:
         """Values of whatever version, but not of parameters that would spoil the batch for the others."""
@@ -173,23 +173,20 @@ class ParameterStoreClient(AwsClient):
             ProviderError: the call failed, for a reason of the store's or of one of the parameters.
         """
         asked = Asked("ssm:GetParameters", self.region)
-        wanted = sorted({name.asked for name in names})
-        answer = await self.call("get_parameters", asked, Names=wanted, WithDecryption=True)
+        # Once in whatever form: AWS need not take two names of one parameter.
+        wanted = {(canonical(name.name), name.selector): name.asked for name in names}
+        answer = await self.call("get_parameters", asked, Names=sorted(wanted.values()), WithDecryption=True)
         if "Parameters" not in answer and "InvalidParameters" not in answer:
             # The SDK makes an empty success of a body cut short: that must never read as "not found".
             raise unreadable(asked)
-        invalid = frozenset(answer.get("InvalidParameters") or ())
         entries = answer.get("Parameters") or []
         arns = {name.name for name in names if name.is_arn}
         results: list[Answer | None] = []
         for name in names:
             one = Asked("ssm:GetParameter", self.region, name.name, name.selector)
-            entry = None if name.asked in invalid else _entry_for(name, entries, arns)
-            if entry is not None:
-                results.append(_value(entry, one))
-            else:
-                # A single read tells apart a version that is missing from a parameter that is.
-                results.append(_absent(one) if name.asked in invalid and not name.selector else None)
+            entry = _entry_for(name, entries, arns)
+            # What AWS calls invalid is not there, or "not run" for a reason that it does not tell: a single read does.
+            results.append(None if entry is None else _value(entry, one))
         return results
 
     # -- search
@@ -301,13 +298,6 @@ def _value(entry: Mapping[str, Any], asked: Asked) -> Answer:
     if not entry.get("Name") or entry.get("Value") is None:
         return unreadable(asked)
     return RemoteValue(SecretBytes(entry["Value"]), str(entry.get("Version") or ""))
-
-
-def _absent(asked: Asked) -> RemoteSecretNotFound:
-    return RemoteSecretNotFound(
-        f"{asked.what} does not exist in {asked.region}",
-        hint="Check the key, the region and the store's prefix",
-    )
 
 
 def _entry_for(

@@ -86,8 +86,8 @@ class AWSProvider:
         who = material.identity
         credentials = CredentialSession(who, self._sdk, material.cluster, self._clock)
         if who.service == SSM:
-            pace = self._paces.of(who.account, who.region)
-            return ParameterStoreClient(self._sdk, credentials, who.region, who.prefix, pace)
+            line = self._paces.line(who.account, who.region, who.share)
+            return ParameterStoreClient(self._sdk, credentials, who.region, who.prefix, line)
         return SecretsManagerClient(self._sdk, credentials, who.region, who.prefix)
 
     def generators(self) -> tuple[Generator, ...]:

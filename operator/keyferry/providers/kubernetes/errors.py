@@ -15,6 +15,7 @@ from keyferry.errors import (
     KubeForbidden,
     KubeGone,
     KubeInvalid,
+    KubeLimit,
     KubeMalformed,
     KubeNotFound,
     KubeTimedOut,
@@ -137,6 +138,13 @@ def _outdated(error: KubeError, asked: Asked) -> ProviderError:  # noqa: ARG001 
     )
 
 
+def _bounded(error: KubeError, asked: Asked) -> ProviderError:
+    return ProviderError(
+        f"{asked.what} at {asked.server} are not watched: {error.message}",
+        hint="Nothing to do: what reads them is refreshed",
+    )
+
+
 def _other(error: KubeError, asked: Asked) -> ProviderError:
     if error.status == _UNAUTHORIZED:
         kind = CredentialsExpired if asked.renewable else AuthFailed
@@ -166,6 +174,7 @@ TABLE: Final[Mapping[type, _Row]] = {
     KubeUnavailable: _busy,
     KubeMalformed: _unreadable,
     KubeGone: _outdated,
+    KubeLimit: _bounded,
     KubeConflict: _other,
     KubeInvalid: _other,
     KubeError: _other,

@@ -85,9 +85,9 @@ class KubernetesIdentity:
         )
         return hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
 
-    def target(self, bearer: Bearer | None) -> ClusterTarget:
-        """Where and who, for the port."""
-        return ClusterTarget(self.server, self.where, self.ca_pem, bearer, self.certificate)
+    def target(self, bearer: Bearer | None, share: str = "") -> ClusterTarget:
+        """Where and who, for the port. The share is no part of the identity: who connects first gives it."""
+        return ClusterTarget(self.server, self.where, self.ca_pem, bearer, self.certificate, share)
 
 
 class FixedBearer:

@@ -36,6 +36,7 @@ class _Material:
 
     identity: KubernetesIdentity
     cluster: ClusterAccess
+    share: str
 
 
 class KubernetesProvider:
@@ -78,7 +79,7 @@ class KubernetesProvider:
     async def identify(self, store: StoreView, namespace: str, cluster: ClusterAccess) -> Identity:
         """See `ports.Provider.identify`."""
         identity = await self._gathering.gather(store, namespace, cluster)
-        return Identity(identity.fingerprint(), _Material(identity, cluster))
+        return Identity(identity.fingerprint(), _Material(identity, cluster, store.key.namespace))
 
     async def connect(self, identity: Identity) -> StoreClient:
         """See `ports.Provider.connect`. Nobody is asked before the first read or validation."""
@@ -90,7 +91,7 @@ class KubernetesProvider:
         elif who.token is not None:
             bearer = FixedBearer(who.token)
         try:
-            connection = await self._clusters.connect(who.target(bearer))
+            connection = await self._clusters.connect(who.target(bearer, material.share))
         except KubeError as error:
             why = error.message
         else:

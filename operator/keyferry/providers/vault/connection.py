@@ -7,21 +7,21 @@ made with it, so a connection that is pinned keeps its token.
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
-from urllib.parse import quote
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 
 from keyferry.aio import TaskBag
-from keyferry.errors import AuthFailed, KeyferryError, NotReadyError, ProviderError, SpecError
+from keyferry.errors import AuthFailed, KeyferryError, NotReadyError, ProviderError, RateLimited, Unavailable
 from keyferry.metrics import count_provider_call
 from keyferry.ports import ClusterAccess
-from keyferry.providers.vault.answers import Answer, Token, answer_of, token_of
+from keyferry.providers.vault.answers import Answer, Token, token_of
 from keyferry.providers.vault.call import Call
-from keyferry.providers.vault.document import whole
+from keyferry.providers.vault.document import seconds
 from keyferry.providers.vault.errors import (
     Asked,
     BadRequest,
@@ -33,10 +33,14 @@ from keyferry.providers.vault.errors import (
 from keyferry.providers.vault.google import GoogleTokens
 from keyferry.providers.vault.identity import Nobody, StaticToken, VaultIdentity
 from keyferry.providers.vault.login import hint_of, login_request
+from keyferry.providers.vault.patience import Patience
 from keyferry.providers.vault.states import FORWARD, HEADER, States
 from keyferry.providers.vault.way import Ways
+from keyferry.providers.vault.wire import pairs, wire_path
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CONFIRMED_S: Final = 60.0
 """So long after an answer to a token nobody asks whether Vault still knows it."""
@@ -44,6 +48,8 @@ RETRY_S: Final = 10.0
 """Pause after a renewal failed for a reason that may pass."""
 FAREWELL_S: Final = 3.0
 """Longest time that revoking a token may take."""
+INLINE_BYTES: Final = 16384
+"""Longest answer that is worked on in the event loop: a millisecond at most."""
 METRICS_NAMES: Final = {"Vault": "HashiCorp/Vault", "OpenBao": "OpenBao"}
 """How metrics name each product."""
 
@@ -71,7 +77,10 @@ class VaultConnection:
         self._states = States()
         self._token: Token | None = None
         self._flight: asyncio.Task[Token] | None = None
-        self._renewing = False
+        self._patience = Patience()
+        self._doubted = ""
+        self._may_look = True
+        self._renewal: asyncio.Task[KeyferryError | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = TaskBag()
         self._pins = 0
@@ -92,7 +101,7 @@ class VaultConnection:
             **more,
         )
 
-    async def request(
+    async def request(  # noqa: PLR0913 - all that a call may differ in
         self,
         method: str,
         path: str,
@@ -100,6 +109,8 @@ class VaultConnection:
         body: Mapping[str, Any] | None = None,
         params: Mapping[str, str | Sequence[str]] | None = None,
         asked: Asked | None = None,
+        token: Token | None = None,
+        login: bool = False,
     ) -> Answer:
         """One call under the identity's token; logs in first where there is none.
 
@@ -107,6 +118,8 @@ class VaultConnection:
             method: GET, LIST, POST, PUT, DELETE or any other that Vault knows.
             path: below /v1/, as people write it.
             asked: for errors.
+            token: one of `new_token` to ask with.
+            login: ask in the namespace of the login, which the token is of.
 
         Raises:
             CredentialsExpired: Vault does not know the token any more: `renew`, and ask once more.
@@ -115,21 +128,22 @@ class VaultConnection:
             KeyferryError: there is no way to log in.
         """
         asked = asked or self.asked(path, _CAPABILITIES.get(method, "update"))
-        token = await self.token()
+        token = token or await self.token()
         try:
-            answer = await self._ask(method, path, token, asked, body=body, params=params)
+            answer = await self._ask(method, path, token, asked, body=body, params=params, login=login)
         except BadToken:
-            self._forget(token)
-            raise self._told(token) from None
-        except Denied:
-            if token.value is not None and await self._is_known(token):
-                raise
-            self._forget(token)
-            failure = self._told(token)
+            refused = None
+        except Denied as error:
+            refused = error
         else:
             token.confirmed_at = asyncio.get_running_loop().time()
-            return answer
-        raise failure
+            if path == self._doubted:
+                self._doubted = ""
+            return dataclasses.replace(answer, token=token)
+        if refused is not None and token.value is not None and await self._is_known(token, path):
+            raise refused
+        self._forget(token)
+        raise self._told(token)
 
     def _told(self, token: Token) -> ProviderError:
         """A bad token's error, where it is not ours to replace."""
@@ -140,14 +154,27 @@ class VaultConnection:
             return Denied(f"{service} wants a token, and the store has no auth", hint=_NO_AUTH)
         return BadToken(f"{service} does not know the token in the store's Secret", hint=_REPLACE)
 
-    async def _is_known(self, token: Token) -> bool:
-        """Whether Vault knows the token: older servers refuse a bad token and a missing policy alike."""
+    async def _is_known(self, token: Token, path: str) -> bool:
+        """Whether Vault knows the token: older servers refuse a bad token and a missing policy alike.
+
+        Args:
+            path: what was refused.
+        """
         now = asyncio.get_running_loop().time()
         if now - token.confirmed_at < CONFIRMED_S:
+            if path == self._doubted:
+                # A token that was just made is refused like the one before: it is not the token. So Vault does
+                # not let this identity look its tokens up, and to ask for that tells nothing.
+                self._doubted, self._may_look = "", False
+            return True
+        if not self._may_look:
             return True
         try:
-            await self._ask("GET", _LOOKUP, token, self.asked(_LOOKUP, call="LookupSelf"))
-        except (BadToken, Denied):
+            await self._ask("GET", LOOKUP, token, self.asked(LOOKUP, call="LookupSelf"), login=True)
+        except BadToken:
+            return False
+        except Denied:
+            self._doubted = path if token.own else ""
             return False
         except ProviderError:
             return True
@@ -177,18 +204,28 @@ class VaultConnection:
             token.value if token is not None else None,
             identity.login_namespace if login else identity.namespace,
             headers,
-            _pairs(params),
+            pairs(params),
             None if body is None else msgspec.json.encode(body),
         )
         try:
-            reply = await self._way.send(call, asked)
+            answer = await self._way.send(call, asked)
         except ProviderError:
             count_provider_call(METRICS_NAMES[identity.product], asked.call, ok=False)
             raise
-        count_provider_call(METRICS_NAMES[identity.product], asked.call, ok=reply.status < 300)
+        count_provider_call(METRICS_NAMES[identity.product], asked.call, ok=True)
         if identity.consistent:
-            self._states.note(reply.headers)
-        return answer_of(reply, asked)
+            self._states.note(answer.headers)
+        return answer
+
+    async def compute(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result; computed in a thread where so many bytes take long.
+
+        Raises:
+            Exception: whatever the function raises.
+        """
+        if size <= INLINE_BYTES:
+            return function(*args, **kwargs)
+        return await self._way.compute(function, *args, **kwargs)
 
     # -- the token
 
@@ -203,7 +240,7 @@ class VaultConnection:
         if token is None or not token.is_good(now):
             token = await asyncio.shield(self._login())
         token.used = True
-        if token.renewal_in(now) == 0 and not self._renewing and self._timer is None:
+        if token.renewal_in(now) == 0 and self._timer is None:
             self._start_renewal()
         return token
 
@@ -212,6 +249,7 @@ class VaultConnection:
         if self._closed:
             raise NotReadyError("the connection to Vault has ended")
         if self._flight is None:
+            self._patience.check(asyncio.get_running_loop().time())
             self._flight = asyncio.get_running_loop().create_task(self._log_in(), name="vault login")
             self._flight.add_done_callback(self._landed)
         return self._flight
@@ -222,11 +260,25 @@ class VaultConnection:
             task.exception()  # who waits for it gets it
 
     async def _log_in(self) -> Token:
+        try:
+            token = await self.new_token()
+        except KeyferryError as error:
+            self._patience.failed(error, asyncio.get_running_loop().time())
+            raise
+        self._patience.succeeded()
+        self._token = token
+        self._schedule(token)
+        return token
+
+    async def new_token(self) -> Token:
+        """A token that nobody else asks with, of a login of its own.
+
+        Raises:
+            KeyferryError: Vault refuses the login, or cannot be asked.
+        """
         login = self.identity.login
         if isinstance(login, Nobody | StaticToken):
-            value = login.token if isinstance(login, StaticToken) else None
-            self._token = Token(value, own=False)
-            return self._token
+            return Token(login.token if isinstance(login, StaticToken) else None, own=False)
         request = await login_request(login, self._cluster, self._google)
         asked = self.asked(request.path, "update", what="a login", call="Login")
         asked = dataclasses.replace(asked, namespace=self.identity.login_namespace)
@@ -237,8 +289,6 @@ class VaultConnection:
         else:
             token = token_of(answer.auth, asyncio.get_running_loop().time())
             if token is not None:
-                self._token = token
-                self._schedule(token)
                 return token
             failure = unreadable(asked)
             if answer.auth.get("mfa_requirement"):
@@ -292,11 +342,31 @@ class VaultConnection:
             self._start_renewal()
 
     def _start_renewal(self) -> None:
-        if self._token is not None and not self._renewing and not self._closed:
-            self._renewing = True
-            self._tasks.spawn(self._renew_token(self._token), name="vault token")
+        if self._token is not None and self._renewal is None and not self._closed:
+            self._renewal = self._tasks.spawn(self._renew_token(self._token), name="vault token")
+            self._renewal.add_done_callback(self._renewal_ended)
 
-    async def _renew_token(self, token: Token) -> None:
+    def _renewal_ended(self, _: asyncio.Task[KeyferryError | None]) -> None:
+        self._renewal = None
+
+    async def prolong(self, token: Token) -> None:
+        """Renew the token now, unless it has most of its life left: what hangs on it is to last, too.
+
+        Raises:
+            ProviderError: Vault could not be asked.
+        """
+        if token is not self._token or token.is_fresh(asyncio.get_running_loop().time()):
+            return
+        self._stop_timer()
+        self._start_renewal()
+        if (renewal := self._renewal) is not None:
+            await asyncio.wait((renewal,))
+            failure = None if renewal.cancelled() else renewal.result()
+            if isinstance(failure, Unavailable | RateLimited):
+                raise failure
+
+    async def _renew_token(self, token: Token) -> KeyferryError | None:
+        """Renew it; why it could not be, returned."""
         loop = asyncio.get_running_loop()
         asked = self.asked(_RENEW, "update", what="renewing its token", call="RenewSelf")
         try:
@@ -304,21 +374,22 @@ class VaultConnection:
         except (BadToken, Denied) as error:
             token.renewable = False  # it lives to its end, and then there is a new login
             log.info("a token of Vault's is not renewed: %s", error.message)
+            return copy.copy(error)
         except KeyferryError as error:
             log.info("a token of Vault's could not be renewed yet: %s", error.message)
             if isinstance(error, BadRequest) or type(error) is ProviderError:
                 token.renewable = False
             elif self._token is token and not self._closed:
                 self._timer = loop.call_later(min(RETRY_S, token.lifetime_s / 8), self._renewal_is_due)
-        else:
-            self._note_renewal(token, answer.auth)
-        finally:
-            self._renewing = False
+            return copy.copy(error)
+        self._note_renewal(token, answer.auth)
+        return None
 
     def _note_renewal(self, token: Token, auth: Mapping[str, Any]) -> None:
         now = asyncio.get_running_loop().time()
-        lifetime_s = whole(auth.get("lease_duration"))
+        lifetime_s = seconds(auth.get("lease_duration"))
         if not lifetime_s:
+            token.renewable = False
             return
         left_s = (token.expires_at or now) - now
         token.used, token.confirmed_at = False, now
@@ -337,6 +408,11 @@ class VaultConnection:
     def unpin(self) -> None:
         """One lease less hangs on it."""
         self._pins = max(0, self._pins - 1)
+
+    @property
+    def accessor(self) -> str:
+        """Of the token that calls are made with now; empty where there is none."""
+        return "" if self._token is None else self._token.accessor
 
     async def close(self) -> None:
         """End: revoke the token, if it is ours and nothing hangs on it."""
@@ -367,33 +443,11 @@ class VaultConnection:
         return f"<VaultConnection {self.fingerprint[:8]} {state}, {self.users} users>"
 
 
-_LOOKUP: Final = "auth/token/lookup-self"
+LOOKUP: Final = "auth/token/lookup-self"
+"""Where a token is told how it is."""
 _RENEW: Final = "auth/token/renew-self"
 _REVOKE: Final = "auth/token/revoke-self"
 _CAPABILITIES: Final = {"GET": "read", "LIST": "list", "DELETE": "delete", "PATCH": "patch"}
 _RENEWED: Final = "Nothing to do: Keyferry logs in anew"
 _REPLACE: Final = "Write a new one, or use a login that renews itself, such as auth.kubernetes"
 _NO_AUTH: Final = "Set auth, or let server lead to a proxy of Vault's that adds its own token"
-
-
-def wire_path(path: str) -> str:
-    """A path as it goes over the wire.
-
-    Raises:
-        SpecError: it leads elsewhere than it looks.
-    """
-    parts = path.strip("/").split("/")
-    if {"", ".", ".."} & set(parts):
-        raise SpecError(f'"{path[:200]}" is not a path in Vault', hint="Leave out empty parts, . and ..")
-    try:
-        return "/".join(quote(part, safe="") for part in parts)
-    except UnicodeEncodeError:
-        raise SpecError(f'"{path[:200]!r}" is not a path in Vault') from None
-
-
-def _pairs(params: Mapping[str, str | Sequence[str]] | None) -> list[tuple[str, str]]:
-    return [
-        (name, value)
-        for name, values in (params or {}).items()
-        for value in ([values] if isinstance(values, str) else values)
-    ]

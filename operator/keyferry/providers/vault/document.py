@@ -15,7 +15,12 @@ from keyferry.core.gotext import go_object, go_string
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 MAX_DEPTH: Final = 200
 """Deepest nesting of a remote secret."""
+MAX_PARTS: Final = 250_000
+"""Most members and elements that an answer may have: while more are decoded, no other thread gets its turn."""
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
+LONGEST_S: Final = 36500 * 86400
+"""Nothing lasts longer, whatever a server says."""
 
 
 class Number(str):
@@ -28,19 +33,26 @@ def decode(body: bytes) -> Mapping[str, Any]:
     """The object that a body holds; an empty body holds an empty one.
 
     Raises:
-        ValueError: it is no JSON object, or one that is nested too deep.
+        ValueError: it is no JSON object, or one that is nested too deep or has too many parts.
     """
     if not body.strip():
         return {}
+    if body.count(b",") > MAX_PARTS and _STRING.sub(b"", body).count(b",") > MAX_PARTS:
+        raise ValueError("too many parts")
     try:
         document = json.loads(
-            body.decode("utf-8", "replace"), parse_int=Number, parse_float=Number, parse_constant=_refuse
+            body.decode("utf-8", "replace"), parse_int=_number, parse_float=_number, parse_constant=_refuse
         )
     except RecursionError:
         raise ValueError("nested too deep") from None
     if not isinstance(document, dict):
         raise ValueError("no object")  # noqa: TRY004 - of the text's value, not of an argument's type
     return document
+
+
+def _number(text: str) -> Number:
+    """In Python, and not the class itself: so the decoder lets others have their turn."""
+    return Number(text)
 
 
 def _refuse(_: str) -> NoReturn:
@@ -82,6 +94,11 @@ def whole(value: Any) -> int:
     if isinstance(value, int):
         return value
     return int(value) if isinstance(value, Number) and _INTEGER.fullmatch(value) else 0
+
+
+def seconds(value: Any) -> int:
+    """A number as a time to come; 0 for what is none."""
+    return max(0, min(whole(value), LONGEST_S))
 
 
 def text_of(value: Any) -> str:

@@ -30,12 +30,13 @@ from keyferry.errors import (
 )
 from keyferry.lease import Lease
 from keyferry.ports import ClusterAccess, Generated, GeneratorView
-from keyferry.providers.vault.answers import Answer
-from keyferry.providers.vault.connection import VaultConnection, wire_path
+from keyferry.providers.vault.answers import Answer, Token
+from keyferry.providers.vault.connection import VaultConnection
 from keyferry.providers.vault.document import Number, go_text
 from keyferry.providers.vault.leasing import LentState, decode_state
-from keyferry.providers.vault.lending import Lending, again, give_back, revoke
+from keyferry.providers.vault.lending import Lending, again, give_back, lent_by, revoke
 from keyferry.providers.vault.vaults import Vaults
+from keyferry.providers.vault.wire import wire_path
 from keyferry.secretdata import SecretBytes, SecretData
 
 HELD_S: Final = 3600.0
@@ -86,24 +87,24 @@ class VaultDynamicSecretGenerator:
         """See `ports.Generator.generate`. The state tells what was lent, and the token that it was lent to."""
         spec, path = _spec(view)
         async with self._connection(view, cluster) as connection:
-            await self._lending.prefer_long_life(connection)
+            token = await self._lending.token_for(connection)
             # Before anything is lent: a token that is revoked at the end of the process takes with it what it was lent.
             connection.pin()
             state = None
             try:
                 began_at = self._clock.now()
-                answer = await _asked(connection, spec, _pauses(spec, path))
-                lease, state = await self._lending.borrowed(
-                    connection, spec.path.strip("/"), answer, began_at
-                )
-                return Generated(_values(spec, answer), msgspec.json.encode(state), lease)
+                answer = await _asked(connection, spec, _pauses(spec, path), token)
+                state = lent_by(connection, spec.path.strip("/"), answer, began_at)
+                lease, state = await self._lending.borrowed(connection, state, answer, began_at)
+                values = await connection.compute(answer.size, _values, spec, answer)
+                return Generated(values, msgspec.json.encode(state), lease)
             except BaseException:
                 if state is not None and state.is_lent:
                     await give_back(connection, state)
                     state = None
                 raise
             finally:
-                if state is None or not state.is_lent:
+                if token is not None or state is None or not state.is_lent:
                     connection.unpin()
 
     # -- keeping
@@ -133,8 +134,7 @@ class VaultDynamicSecretGenerator:
         async with self._connection(view, cluster) as connection:
             _check_place(connection, spec, lent)
             await revoke(connection, lent)
-            token = await connection.token()
-            if lent.parent.accessor and lent.parent.accessor == token.accessor:
+            if lent.parent.accessor and lent.parent.accessor == connection.accessor:
                 connection.unpin()
 
     @contextlib.asynccontextmanager
@@ -186,7 +186,7 @@ def _pauses(spec: VaultDynamicSecretSpec, path: str) -> tuple[float, ...]:
 
 
 async def _asked(
-    connection: VaultConnection, spec: VaultDynamicSecretSpec, pauses: tuple[float, ...]
+    connection: VaultConnection, spec: VaultDynamicSecretSpec, pauses: tuple[float, ...], token: Token | None
 ) -> Answer:
     """Vault's answer, repeated where it could not be asked.
 
@@ -194,15 +194,15 @@ async def _asked(
     """
     for pause in pauses:
         try:
-            return await again(connection, lambda: _ask(connection, spec))
+            return await again(connection, lambda: _ask(connection, spec, token))
         except TimedOut:
             raise
         except (Unavailable, RateLimited):
             await asyncio.sleep(pause)
-    return await again(connection, lambda: _ask(connection, spec))
+    return await again(connection, lambda: _ask(connection, spec, token))
 
 
-async def _ask(connection: VaultConnection, spec: VaultDynamicSecretSpec) -> Answer:
+async def _ask(connection: VaultConnection, spec: VaultDynamicSecretSpec, token: Token | None) -> Answer:
     method = spec.method.upper() or "GET"
     reads = method in ("GET", "LIST", "DELETE")
     verb = method if reads or method == "POST" else "PUT"
@@ -216,6 +216,7 @@ async def _ask(connection: VaultConnection, spec: VaultDynamicSecretSpec) -> Ans
             params=spec.get_parameters if method == "GET" else None,
             body=None if reads else spec.parameters,
             asked=asked,
+            token=token,
         )
     except RemoteSecretNotFound as error:
         if spec.allow_empty_response:

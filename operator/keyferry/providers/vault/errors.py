@@ -90,12 +90,14 @@ class Refusal:
         text: all that Vault said of it; not to be repeated.
         data: of the answer.
         warned: whether there is a warning about version 2 of the KV engine.
+        is_vaults: whether it has the form that Vault gives to refusals; else somebody on the way has answered.
     """
 
     status: int
     text: str
     data: Mapping[str, Any]
     warned: bool = False
+    is_vaults: bool = True
 
     def says(self, *phrases: str) -> bool:
         """Whether one of the phrases is in it."""
@@ -136,10 +138,15 @@ def refusal_of(error: BaseException, call: Call) -> Refusal:
     """What one of hvac's exceptions tells."""
     held = getattr(error, "json", None)
     document = held if isinstance(held, Mapping) else {}
-    told = _texts(document.get("errors")) or _texts(getattr(error, "text", ""))
     data = document.get("data")
     warned = any(codes.VERSIONED in text for text in _texts(document.get("warnings")))
-    return Refusal(call.status, "\n".join(told), data if isinstance(data, Mapping) else {}, warned)
+    return Refusal(
+        call.status,
+        "\n".join(_texts(document.get("errors"))),
+        data if isinstance(data, Mapping) else {},
+        warned,
+        is_vaults=isinstance(document.get("errors"), list) or "request_id" in document,
+    )
 
 
 def _texts(value: Any) -> list[str]:
@@ -217,7 +224,9 @@ def _named(error: BaseException) -> Meaning | None:
 
 
 def told_of_refusal(meaning: Meaning, refusal: Refusal, asked: Asked, call: Call) -> ProviderError:
-    """The text for what Vault answered."""
+    """The text for what Vault answered, or somebody else in its place."""
+    if not refusal.is_vaults and meaning in _BY_VAULT_ALONE:
+        return _not_vaults(refusal, asked)
     match meaning:
         case Meaning.DENIED if refusal.says(*codes.BAD_TOKEN):
             return BadToken(f"{asked.service} does not know the token any more", hint=_LOST)
@@ -274,6 +283,18 @@ def _told_of_server(meaning: Meaning, refusal: Refusal, asked: Asked) -> Provide
     return Unavailable(
         f"{asked.service} failed at its own side (status {refusal.status})",
         hint="Vault's log has the details",
+    )
+
+
+_BY_VAULT_ALONE: Final = (Meaning.DENIED, Meaning.NOT_FOUND, Meaning.REQUEST)
+"""What is believed of Vault alone: by "not found" Secrets are deleted, by "denied" leases are given up."""
+
+
+def _not_vaults(refusal: Refusal, asked: Asked) -> Unavailable:
+    """What stands before Vault has answered: a load balancer without a server behind it, a wrong address."""
+    return Unavailable(
+        f"{asked.service} is not what answers there (status {refusal.status})",
+        hint=f"Check {asked.field}, and what is on the way: proxies and load balancers answer in Vault's place",
     )
 
 

@@ -15,7 +15,6 @@ from typing import Any, Final
 from keyferry.errors import (
     AccessDenied,
     AuthFailed,
-    KeyferryError,
     Malformed,
     ProviderError,
     RateLimited,
@@ -25,9 +24,17 @@ from keyferry.errors import (
 )
 from keyferry.ports import Find, Found, Read, RemoteValue, Verdict
 from keyferry.providers.vault.answers import Answer
-from keyferry.providers.vault.connection import VaultConnection
+from keyferry.providers.vault.connection import LOOKUP, VaultConnection
 from keyferry.providers.vault.document import Number, go_text, mapping_of, text_of
-from keyferry.providers.vault.errors import Asked, BadToken, Denied, NoMount, NothingThere, unreadable
+from keyferry.providers.vault.errors import (
+    Asked,
+    BadRequest,
+    BadToken,
+    Denied,
+    NoMount,
+    NothingThere,
+    unreadable,
+)
 from keyferry.providers.vault.find import Lister, Search
 from keyferry.providers.vault.paths import Place, place_of
 from keyferry.providers.vault.vaults import Vaults
@@ -39,7 +46,6 @@ _SYSTEM_METADATA: Final = ("created_time", "current_version", "delete_version_af
 """What the engine itself tells of a secret, besides its custom_metadata."""
 _EXPLAINED_S: Final = 60.0
 """So long is known how a mount is."""
-_LOOKUP: Final = "auth/token/lookup-self"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,9 @@ class KVClient:
             return ProviderError(error.message, hint=error.hint)
         try:
             if read.metadata:
-                return RemoteValue(SecretBytes(go_text(await self.metadata(place))))
+                found = await self.metadata(place)
+                size = sum(map(len, found.values()))
+                return RemoteValue(SecretBytes(await self._connection.compute(size, go_text, found)))
             return await self._value(place, read.version)
         except (RateLimited, Unavailable, AuthFailed, Malformed):
             raise
@@ -112,13 +120,27 @@ class KVClient:
         asked = self._connection.asked(place.value, what=_what(place, version))
         answer = await self._ask("GET", place, place.value, asked, params)
         if not self._versioned:
-            return _as_value(answer.data, "", asked)
+            return await self._as_value(answer.document.get("data"), "", asked, answer.size)
         metadata = mapping_of(answer.data.get("metadata"))
         if "data" not in answer.data:
             raise await self._unversioned(place, asked)
         if answer.data["data"] is None:
             raise _gone(place, version, metadata)
-        return _as_value(answer.data["data"], _number(metadata.get("version")), asked)
+        return await self._as_value(answer.data["data"], _number(metadata.get("version")), asked, answer.size)
+
+    async def _as_value(self, data: Any, version: str, asked: Asked, size: int) -> RemoteValue:
+        """What a secret holds, as the value of the remote secret.
+
+        Raises:
+            Malformed: it is no object.
+        """
+        if not isinstance(data, Mapping):
+            raise unreadable(asked)
+        try:
+            return RemoteValue(SecretBytes(await self._connection.compute(size, go_text, data)), version)
+        except ValueError:
+            failure = unreadable(asked)
+        raise failure
 
     async def metadata(self, place: Place) -> dict[str, str]:
         """A secret's metadata: its custom_metadata, and what the engine tells.
@@ -132,11 +154,13 @@ class KVClient:
             )
         asked = self._connection.asked(place.metadata, what=f"the metadata of {_what(place)}")
         answer = await self._ask("GET", place, place.metadata, asked)
-        found = {
-            name: _plain(answer.data[name]) for name in _SYSTEM_METADATA if answer.data.get(name) is not None
-        }
-        custom = mapping_of(answer.data.get("custom_metadata"))
-        return found | {name: _plain(value) for name, value in custom.items()}
+        if not answer.data:
+            raise unreadable(asked)
+        try:
+            return await self._connection.compute(answer.size, _metadata_of, answer.data)
+        except ValueError:
+            failure = unreadable(asked)
+        raise failure
 
     async def _ask(
         self, method: str, place: Place, path: str, asked: Asked, params: Mapping[str, str] | None = None
@@ -149,21 +173,29 @@ class KVClient:
         try:
             async with self._gate:
                 return await self._connection.request(method, path, params=params, asked=asked)
-        except NothingThere as error:
-            data = mapping_of(error.refusal.data)
-            version = (params or {}).get("version", "")
-            if self._versioned and "metadata" in data:
-                failure: ProviderError = _gone(place, version, mapping_of(data["metadata"]))
-            else:
-                failure = await self._explained(error, place, error.refusal.warned)
-        except Denied as error:
-            failure = await self._explained(error, place)
-        except NoMount as error:
-            failure = ProviderError(
-                f'{asked.service} has no secrets engine at "{place.mount}"{asked.within}', hint=error.hint
-            )
+        except (NothingThere, Denied, NoMount) as error:
+            refused = error
         # Raised here and not above, so that nothing of the answer stays with it.
-        raise failure
+        raise await self._reason(refused, place, asked, (params or {}).get("version", ""))
+
+    async def _reason(
+        self, refused: NothingThere | Denied | NoMount, place: Place, asked: Asked, version: str
+    ) -> ProviderError:
+        """Why Vault refuses.
+
+        Raises:
+            ProviderError: it could not be asked for that.
+        """
+        if isinstance(refused, NoMount):
+            return ProviderError(
+                f'{asked.service} has no secrets engine at "{place.mount}"{asked.within}', hint=refused.hint
+            )
+        if isinstance(refused, Denied):
+            return await self._explained(refused, place)
+        data = mapping_of(refused.refusal.data)
+        if self._versioned and "metadata" in data:
+            return _gone(place, version, mapping_of(data["metadata"]))
+        return await self._explained(refused, place, refused.refusal.warned)
 
     async def _explained(self, error: ProviderError, place: Place, warned: bool = False) -> ProviderError:
         """The failure, or what is behind it: an engine of another kind or version."""
@@ -188,7 +220,11 @@ class KVClient:
         return unreadable(asked)
 
     async def _mount(self, place: Place) -> _Mount:
-        """How the mount is, as far as Vault tells this identity."""
+        """How the mount is, as far as Vault tells this identity.
+
+        Raises:
+            ProviderError: Vault could not be asked: then nobody knows whether it is the mount that is wrong.
+        """
         now = asyncio.get_running_loop().time()
         known = self._mounts.get(place.mount)
         if known is not None and now - known.known_at < _EXPLAINED_S:
@@ -199,7 +235,7 @@ class KVClient:
             answer = await self._connection.request(
                 "GET", path, asked=self._connection.asked(path, call="ReadMount")
             )
-        except KeyferryError:
+        except (AccessDenied, BadRequest, RemoteSecretNotFound):
             pass  # the failure that is to be explained tells enough
         else:
             engine = text_of(answer.data.get("type"))
@@ -247,9 +283,9 @@ class KVClient:
     async def validate(self) -> Verdict:
         """Log in, and have Vault look the token up: no value is read."""
         token = await self._connection.token()
-        asked = self._connection.asked(_LOOKUP, what="looking up its own token", call="LookupSelf")
+        asked = self._connection.asked(LOOKUP, what="looking up its own token", call="LookupSelf")
         try:
-            await self._connection.request("GET", _LOOKUP, asked=asked)
+            await self._connection.request("GET", LOOKUP, asked=asked, login=True)
         except BadToken:
             await (
                 self._connection.renew()
@@ -279,6 +315,16 @@ def _what(place: Place, version: str = "") -> str:
     return f'remote secret "{place.canonical}"{told}'
 
 
+def _metadata_of(data: Mapping[str, Any]) -> dict[str, str]:
+    """What a secret's metadata tells, as texts.
+
+    Raises:
+        ValueError: it is nested too deep.
+    """
+    found = {name: _plain(data[name]) for name in _SYSTEM_METADATA if data.get(name) is not None}
+    return found | {name: _plain(value) for name, value in mapping_of(data.get("custom_metadata")).items()}
+
+
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else go_text(value)
 
@@ -289,16 +335,6 @@ def _number(value: Any) -> str:
 
 def _version_name(versioned: bool) -> str:
     return "2" if versioned else "1"
-
-
-def _as_value(data: Any, version: str, asked: Asked) -> RemoteValue:
-    if not isinstance(data, Mapping):
-        raise unreadable(asked)
-    try:
-        return RemoteValue(SecretBytes(go_text(data)), version)
-    except ValueError:
-        failure = unreadable(asked)
-    raise failure
 
 
 def _gone(place: Place, version: str, metadata: Mapping[str, Any]) -> RemoteSecretNotFound:

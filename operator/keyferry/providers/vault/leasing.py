@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -16,10 +16,7 @@ from keyferry.core.summarize import parse_timestamp
 from keyferry.errors import SpecError
 from keyferry.lease import AtTheEnd, Lease
 from keyferry.providers.vault.answers import Answer
-from keyferry.providers.vault.document import text_of, whole
-
-LONGEST: Final = timedelta(days=36500)
-"""Nothing is lent for longer, whatever a server says."""
+from keyferry.providers.vault.document import seconds, text_of, whole
 
 
 class Parent(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True):
@@ -89,24 +86,24 @@ def lease_of(answer: Answer, began_at: datetime) -> Lease | None:
     auth = answer.auth
     if auth:
         renewable = auth.get("renewable") is True and bool(text_of(auth.get("accessor")))
-        return _lent(began_at, whole(auth.get("lease_duration")), renewable=renewable)
+        return _lent(began_at, seconds(auth.get("lease_duration")), renewable=renewable)
     return _of_data(answer.data, began_at)
 
 
-def _lent(began_at: datetime, seconds: int, *, renewable: bool) -> Lease | None:
-    if not seconds:
+def _lent(began_at: datetime, life_s: int, *, renewable: bool) -> Lease | None:
+    if not life_s:
         return None
-    return Lease(began_at, _after(began_at, seconds), AtTheEnd.RENEW if renewable else AtTheEnd.REPLACE)
+    return Lease(began_at, _after(began_at, life_s), AtTheEnd.RENEW if renewable else AtTheEnd.REPLACE)
 
 
-def _after(began_at: datetime, seconds: float) -> datetime:
-    return began_at + min(LONGEST, timedelta(seconds=max(0, min(seconds, LONGEST.total_seconds()))))
+def _after(began_at: datetime, life_s: int) -> datetime:
+    return began_at + timedelta(seconds=life_s)
 
 
 def _of_data(data: Mapping[str, Any], began_at: datetime) -> Lease | None:
     """Of what has no lease: passwords that Vault rotates by itself, and certificates."""
     if "last_vault_rotation" in data and "ttl" in data:
-        return Lease(began_at, _after(began_at, whole(data["ttl"])), AtTheEnd.READ_AGAIN)
+        return Lease(began_at, _after(began_at, seconds(data["ttl"])), AtTheEnd.READ_AGAIN)
     end = _end_of_certificate(data)
     return None if end is None else Lease(began_at, end, AtTheEnd.REPLACE)
 

@@ -21,8 +21,8 @@ from keyferry.core.summarize import timestamp
 from keyferry.errors import CredentialsExpired, KeyferryError, LeaseLost, ProviderError, RemoteSecretNotFound
 from keyferry.lease import AtTheEnd, Lease
 from keyferry.providers.vault.answers import Answer, Token
-from keyferry.providers.vault.connection import VaultConnection
-from keyferry.providers.vault.document import text_of, whole
+from keyferry.providers.vault.connection import LOOKUP, VaultConnection
+from keyferry.providers.vault.document import seconds, text_of
 from keyferry.providers.vault.errors import BadRequest
 from keyferry.providers.vault.leasing import LentState, Parent, lease_of, within
 
@@ -37,7 +37,6 @@ _RENEW: Final = "sys/leases/renew"
 _REVOKE: Final = "sys/leases/revoke"
 _RENEW_TOKEN: Final = "auth/token/renew-accessor"  # noqa: S105 - a path
 _REVOKE_TOKEN: Final = "auth/token/revoke-accessor"  # noqa: S105 - a path
-_LOOK_UP: Final = "auth/token/lookup-self"
 
 
 @dataclass(slots=True)
@@ -69,34 +68,36 @@ class Lending:
         """By identity, the longest life that a token of its was given, in seconds."""
 
     async def borrowed(
-        self, connection: VaultConnection, path: str, answer: Answer, began_at: datetime
+        self, connection: VaultConnection, state: LentState, answer: Answer, began_at: datetime
     ) -> tuple[Lease | None, LentState]:
-        """How long it stays good, and what a state is to tell of it."""
+        """How long it stays good, and what its state is to tell of that besides."""
         lease = lease_of(answer, began_at)
-        state = LentState(
-            connection.identity.server.base,
-            path,
-            connection.identity.namespace,
-            issued_at=timestamp(began_at),
-        )
-        if not (answer.lease_id or answer.auth):
+        if not state.is_lent:
             return lease, state
         orphan = not answer.lease_id and answer.auth.get("orphan") is True
-        life = _TokenLife(Parent(), None) if orphan else await self._life(connection)
+        life = _TokenLife(Parent(), None) if orphan else await self._life(connection, answer.token)
         if lease is not None:
             lease = within(lease, life.ends_at, fixed=not life.parent.accessor)
-        return lease, msgspec.structs.replace(
-            state,
-            lease_id=answer.lease_id,
-            accessor="" if answer.lease_id else text_of(answer.auth.get("accessor")),
-            duration=answer.lease_s if answer.lease_id else whole(answer.auth.get("lease_duration")),
-            renewable=lease is not None and lease.at_the_end is AtTheEnd.RENEW,
-            parent=life.parent,
-        )
+        renewable = lease is not None and lease.at_the_end is AtTheEnd.RENEW
+        return lease, msgspec.structs.replace(state, renewable=renewable, parent=life.parent)
 
-    async def prefer_long_life(self, connection: VaultConnection) -> None:
-        """Log in anew where the token nears an end that cannot be put off: what it is lent would end with it."""
+    async def token_for(self, connection: VaultConnection) -> Token | None:
+        """The token to borrow with; None for the connection's own. What is lent ends with it.
+
+        A token that is used up after some calls lends once, for itself alone: others would use it up. One that
+        nears an end that cannot be put off is left, one that is not fresh is renewed.
+
+        Raises:
+            KeyferryError: there is none, or Vault cannot be asked.
+        """
         token = await connection.token()
+        if token.own and token.uses:
+            return await connection.new_token()
+        self._leave_if_late(connection, token)
+        await connection.prolong(token)
+        return None
+
+    def _leave_if_late(self, connection: VaultConnection, token: Token) -> None:
         if not token.own or token.expires_at is None:
             return
         longest = self._lives[connection.fingerprint] = max(
@@ -108,9 +109,10 @@ class Lending:
         if last and token.expires_at - asyncio.get_running_loop().time() < longest / 2:
             connection.leave(token)
 
-    async def _life(self, connection: VaultConnection) -> _TokenLife:
-        """Of the token that the connection asks with now."""
-        token = await connection.token()
+    async def _life(self, connection: VaultConnection, token: Token | None) -> _TokenLife:
+        """Of the token that was asked with; None where nobody was asked."""
+        if token is None:
+            return _TokenLife(Parent(), None)
         if token.own:
             ends_at = self._end_of(token)
             if ends_at is None:
@@ -131,11 +133,11 @@ class Lending:
         """When a token from a Secret ends; None for never, and where it may not even look at itself."""
         now = self._clock.now()
         try:
-            found = await connection.request("GET", _LOOK_UP)
+            found = await connection.request("GET", LOOKUP, login=True)
         except ProviderError:
             return None
-        seconds = whole(found.data.get("ttl"))
-        return now + timedelta(seconds=seconds) if seconds else None
+        left_s = seconds(found.data.get("ttl"))
+        return now + timedelta(seconds=left_s) if left_s else None
 
     async def renew(self, connection: VaultConnection, lent: LentState) -> Lease:
         """The lease or token for more time, and the token that it hangs on.
@@ -145,8 +147,8 @@ class Lending:
             KeyferryError: Vault refuses, or cannot be asked.
         """
         began_at = self._clock.now()
-        seconds = await _renewed(connection, lent)
-        lease = Lease(began_at, began_at + timedelta(seconds=seconds))
+        life_s = await _renewed(connection, lent)
+        lease = Lease(began_at, began_at + timedelta(seconds=life_s))
         return await self._with_parent(connection, lent.parent, lease)
 
     async def _with_parent(self, connection: VaultConnection, parent: Parent, lease: Lease) -> Lease:
@@ -159,6 +161,7 @@ class Lending:
             return within(lease, ends_at, fixed=True)
         token = await connection.token()
         if token.accessor == parent.accessor:
+            await connection.prolong(token)
             return within(lease, self._end_of(token), fixed=False)
         return within(lease, await self._end_of_former(connection, parent.accessor), fixed=False)
 
@@ -185,13 +188,27 @@ class Lending:
             raise LeaseLost(
                 f"{asked.service} does not renew the token any more that this was lent to"
             ) from None
-        seconds = whole(answer.auth.get("lease_duration"))
-        ends_at = now + timedelta(seconds=seconds) if seconds else None
+        life_s = seconds(answer.auth.get("lease_duration"))
+        ends_at = now + timedelta(seconds=life_s) if life_s else None
         self._former[accessor] = now, ends_at
         self._former.move_to_end(accessor)
         while len(self._former) > _MOST_KNOWN:
             self._former.popitem(last=False)
         return ends_at
+
+
+def lent_by(connection: VaultConnection, path: str, answer: Answer, began_at: datetime) -> LentState:
+    """What was lent, as far as the answer alone tells."""
+    identity, auth = connection.identity, answer.auth
+    return LentState(
+        identity.server.base,
+        path,
+        identity.namespace,
+        lease_id=answer.lease_id,
+        accessor="" if answer.lease_id else text_of(auth.get("accessor")),
+        duration=answer.lease_s if answer.lease_id else seconds(auth.get("lease_duration")),
+        issued_at=timestamp(began_at),
+    )
 
 
 async def again(connection: VaultConnection, ask: Callable[[], Awaitable[T]]) -> T:
@@ -219,7 +236,7 @@ async def _renewed(connection: VaultConnection, lent: LentState) -> int:
         answer = await again(connection, lambda: connection.request(method, path, body=body, asked=asked))
     except (BadRequest, RemoteSecretNotFound):
         raise LeaseLost(f"{asked.service} does not renew it any more: it was revoked, or has ended") from None
-    return answer.lease_s if lent.lease_id else whole(answer.auth.get("lease_duration"))
+    return answer.lease_s if lent.lease_id else seconds(answer.auth.get("lease_duration"))
 
 
 async def revoke(connection: VaultConnection, lent: LentState) -> None:

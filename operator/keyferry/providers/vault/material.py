@@ -155,6 +155,9 @@ class Gathering:
         if auth.secret_ref is not None:
             return Jwt("kubernetes", mount, auth.role, await self._secret(auth.secret_ref, _KUBERNETES_KEY))
         own = await self.cluster.own_account()
+        # A store of a namespace also chooses the method's mount and Vault namespace, and who may configure that
+        # method has Vault send the tokens that it gets to an API server of their own.
+        trusted = trusted and self.place.cluster_scoped
         return AccountToken(
             "kubernetes",
             mount,

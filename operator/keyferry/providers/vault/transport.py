@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import http.cookiejar
+import json
 import socket
 import ssl
 import time
@@ -22,6 +23,7 @@ import urllib3.connection
 import urllib3.connectionpool
 import urllib3.exceptions
 from hvac.adapters import RawAdapter
+from hvac.exceptions import VaultError
 from requests.adapters import HTTPAdapter
 
 from keyferry import __version__
@@ -31,6 +33,8 @@ from keyferry.providers.vault.call import CONNECT_S, MAX_BODY_BYTES, READ_S, Cal
 
 _call: Final[contextvars.ContextVar[Call]] = contextvars.ContextVar("vault_call")
 _CHUNK: Final = 65536
+_LONGEST_REFUSAL: Final = 1 << 20
+"""More than Vault says with any refusal, metadata of a deleted version included."""
 _KEEP_ALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
@@ -52,6 +56,8 @@ class Transport:
     ) -> None:
         self._base, self._host, self._field = server.base, server.host, server.field
         self._addresses = addresses
+        # Once: to look through all of the environment at each call costs a fifth of it.
+        self._proxies = requests.utils.get_environ_proxies(self._base)
         self._session = session = requests.Session()
         session.trust_env = False
         session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
@@ -69,9 +75,7 @@ class Transport:
             Exception: those of hvac, requests and urllib3.
         """
         _call.set(call)
-        url = f"{self._base}/v1/{call.path}"
-        proxies = requests.utils.get_environ_proxies(url)
-        if proxies:
+        if self._proxies:
             # The proxy resolves the name. Where we can resolve it too, what it stands for is checked.
             self._look_up()
         adapter = RawAdapter(
@@ -79,7 +83,7 @@ class Transport:
             token=call.token.reveal().decode() if call.token is not None else None,
             namespace=call.namespace or None,
             timeout=(CONNECT_S, READ_S),  # type: ignore[arg-type,unused-ignore] # requests takes a pair
-            proxies=proxies,
+            proxies=self._proxies,
             allow_redirects=False,
             session=self._session,
         )
@@ -92,10 +96,17 @@ class Transport:
             headers["Content-Type"] = "application/json"
         try:
             response = adapter.request(
-                method.lower(), f"/v1/{call.path}", headers=headers, params=params, **further
+                method.lower(),
+                f"/v1/{call.path}",
+                headers=headers,
+                params=params,
+                raise_exception=False,
+                **further,
             )
         finally:
             call.hold(None)
+        if not response.ok:
+            raise _refusal(response)
         return Reply(response.status_code, call.answer_headers, response.content)
 
     def _look_up(self) -> None:
@@ -174,6 +185,16 @@ class _Guarded(HTTPAdapter):
         response.encoding = "utf-8"  # else the SDK guesses, which takes long
         response._content = _read(response, call)  # noqa: SLF001 - the one way to give it a body
         return response
+
+
+def _refusal(response: requests.Response) -> VaultError:
+    """The SDK's exception for an answer that is no success. The SDK itself takes any JSON for an object of Vault's."""
+    error = VaultError.from_status(response.status_code)
+    try:
+        error.json = json.loads(response.content) if len(response.content) <= _LONGEST_REFUSAL else None
+    except (ValueError, RecursionError):
+        error.json = None
+    return error
 
 
 def _read(response: requests.Response, call: Call) -> bytes:

@@ -6,20 +6,24 @@ import asyncio
 import contextlib
 import ssl
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from keyferry.aio import ThreadDoor
 from keyferry.clientcert import ClientCertificateError, load_client_certificate
 from keyferry.core.addresses import AddressPolicy
 from keyferry.errors import KeyferryError, NotAvailableError, SpecError
 from keyferry.providers.trust import context_of
-from keyferry.providers.vault.call import TOTAL_S, Call, Reply
+from keyferry.providers.vault.answers import Answer, answer_of
+from keyferry.providers.vault.call import TOTAL_S, Call
 from keyferry.providers.vault.errors import Asked, translated
 from keyferry.providers.vault.identity import VaultIdentity
 
 if TYPE_CHECKING:
     from keyferry.providers.vault.transport import Transport
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CALLS_PER_IDENTITY: Final = 8
 THREADS: Final = 2 * CALLS_PER_IDENTITY
@@ -43,11 +47,11 @@ class Way:
         self._starting = threading.Lock()
         self._transport: Transport | None = None
 
-    async def send(self, call: Call, asked: Asked) -> Reply:
+    async def send(self, call: Call, asked: Asked) -> Answer:
         """Ask, in a thread, and wait for the answer.
 
         Raises:
-            KeyferryError: there is none, or it is a refusal.
+            KeyferryError: there is none, it is a refusal, or it cannot be read.
         """
         ending = asyncio.get_running_loop().call_later(TOTAL_S, call.end)
         try:
@@ -61,13 +65,21 @@ class Way:
             raise outcome
         return outcome
 
-    def _carry(self, call: Call, asked: Asked) -> Reply | KeyferryError:
+    async def compute(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result, computed in one of the threads: the event loop has others to serve.
+
+        Raises:
+            Exception: whatever the function raises.
+        """
+        return await self._door.run(function, *args, **kwargs)
+
+    def _carry(self, call: Call, asked: Asked) -> Answer | KeyferryError:
         """The answer, or our error for why there is none.
 
         Returned and not raised: the SDK's exceptions hold the request, and with it a token.
         """
         try:
-            return self._started().send(call)
+            return answer_of(self._started().send(call), asked)
         except Exception as error:  # noqa: BLE001 - told, or raised again if it is a bug
             return translated(error, asked, call)
 

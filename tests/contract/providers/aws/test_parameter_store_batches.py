@@ -83,14 +83,47 @@ async def test_name_with_and_without_slash_and_its_arn_may_be_in_one_batch(
     assert ["GetParameters", "GetParameter", "GetParameter"] == parameter_calls()
 
 
-async def test_absent_parameters_fail_alone(client, put_parameters, parameter_calls, unique):
+async def test_two_names_of_one_parameter_are_asked_for_once(client, administrator, aws, unique):
+    """Nothing says that AWS takes both in one call, and its refusal would cost a call for each of ten."""
+    administrator.put_parameter(unique, "flat")
+    aws.control.reset_calls()
+
+    answers = await client.read([Read(unique), Read(f"/{unique}"), Read(f"/{unique}", "1")])
+
+    assert ["flat"] * 3 == told(answers)
+    (call,) = aws.control.calls(action="GetParameters")
+    assert sorted([f"/{unique}", f"/{unique}:1"]) == sorted(call.secret_ids)
+
+
+async def test_absent_parameters_fail_alone_and_only_by_a_read_of_their_own(
+    client, put_parameters, parameter_calls, unique
+):
     reads = put_parameters("a", "b")
 
     answers = await client.read([reads[0], Read(f"/{unique}/none"), reads[1]])
 
     assert ["a", RemoteSecretNotFound, "b"] == told(answers)
     assert f'remote secret "/{unique}/none" does not exist in eu-central-1' == answers[1].message
-    assert ["GetParameters"] == parameter_calls()
+    assert ["GetParameters", "GetParameter"] == parameter_calls()
+
+
+@pytest.mark.parametrize(
+    ("single", "expected"),
+    [
+        ((200, b'{"Parameter": {"Name": "/b", "Value": "2", "Version": 1}}'), "2"),
+        ((400, b'{"__type": "AccessDeniedException", "message": "no"}'), AccessDenied),
+        ((500, b'{"__type": "InternalServerError"}'), Unavailable),
+    ],
+    ids=["there", "denied", "failing"],
+)
+async def test_what_a_batch_calls_invalid_is_not_taken_for_absent(
+    scripted, scripted_parameters, single, expected
+):
+    """AWS's words: "not formatted correctly", or "not run". A Secret could be deleted by it."""
+    scripted.answers = [answer(entry("/a", "1"), invalid=["/b"]), single]
+
+    assert ["1", expected] == told(await scripted_parameters.read([Read("/a"), Read("/b")]))
+    assert ["GetParameters", "GetParameter"] == scripted.asked
 
 
 async def test_absent_version_fails_alone_and_is_told_apart_by_a_read_of_its_own(

@@ -32,7 +32,7 @@ def clock() -> MovableClock:
 
 
 @pytest.fixture
-async def make_provider(azure, clock) -> AsyncIterator[Any]:
+async def make_provider(azure_environment, clock) -> AsyncIterator[Any]:
     """Makes providers; they are closed with the test."""
     made = []
 

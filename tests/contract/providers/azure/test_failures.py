@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -279,6 +281,16 @@ def filled(azure_administrator, vault):
     azure_administrator.put_secret(vault, "db", "v")
     azure_administrator.put_key(vault, "k")
     azure_administrator.put_certificate(vault, "c", "".join(pem_of(rsa.generate_private_key(65537, 2048))))
+
+
+def test_role_of_the_documentation_is_what_is_needed():
+    page = Path(__file__).parents[4] / "docs/providers/azurekv.md"
+    role = json.loads(
+        page.read_text("utf-8").partition("<!-- role: read -->\n```json\n")[2].partition("```")[0]
+    )
+
+    assert [] == role["Actions"]
+    assert {f"Microsoft.KeyVault/vaults/{action}" for action in NEEDED} == set(role["DataActions"])
 
 
 @pytest.mark.usefixtures("filled")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
 from keyferry.errors import (
@@ -19,9 +22,10 @@ from keyferry.errors import (
     Unavailable,
     one_line,
 )
-from keyferry.ports import Read, RemoteValue
+from keyferry.ports import Find, Read, RemoteValue
 from keyferry.providers.vault import way
 from keyferry.testing.leaks import canary
+from keyferry.testing.vault.front import Response
 
 VALUE = canary("vault-refusal")
 
@@ -320,6 +324,84 @@ async def test_each_trouble_is_told_as_what_it_is(*, client, vault_proxy, kit, l
     else:
         check(error, expected, leaks, words)
     assert VALUE in await kit.answer(client, Read("db"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"default backend - 404", id="text"),
+        pytest.param(b"<html>Not found</html>", id="page"),
+        pytest.param(b'{"kind":"Status","code":404}', id="document"),
+        pytest.param(b'{"errors":"x"}', id="other-errors"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+@pytest.mark.parametrize("status", [404, 403, 400])
+async def test_refusal_of_somebody_else_tells_nothing_of_secrets(
+    *, client, vault_proxy, leaks, kit, status, body
+):
+    """By "not found" Secrets are deleted: a load balancer whose Vault is gone says it, too."""
+    vault_proxy.answer = lambda _: Response(status, body)
+
+    error = await kit.answer(client, Read("db"))
+
+    check(error, Unavailable, leaks, f"is not what answers there (status {status})", "load balancers")
+    with pytest.raises(Unavailable):
+        await client.find(Find(path="x"))
+
+
+@pytest.mark.parametrize("body", [b"{}", b"", b'{"data":null}', b'{"data":[]}', b'{"status":"ok"}'])
+@pytest.mark.parametrize("of", ["v1", "v2", "metadata"])
+async def test_success_of_somebody_else_is_no_empty_secret(
+    *, proxied, connect, provider, vault_proxy, kit, leaks, of, body
+):
+    client = await connect(provider, proxied.store(version="v1" if of == "v1" else "v2"))
+    await client.validate()
+    vault_proxy.answer = lambda _: Response(200, body)
+
+    error = await kit.answer(client, Read("db", metadata=of == "metadata"))
+
+    check(error, Malformed, leaks, "cannot be read")
+
+
+async def test_long_answer_does_not_hold_up_the_event_loop(client, vault_proxy, kit):
+    many = b'{"data":{"data":{"a":[' + b"1," * 3_000_000 + b"1]}}}"
+    vault_proxy.answer = lambda _: Response(200, many)
+    longest, begun = 0.0, True
+
+    async def beat():
+        nonlocal longest
+        while begun:
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.perf_counter() - before)
+
+    beating = asyncio.create_task(beat())
+    error = await kit.answer(client, Read("db"))
+    await asyncio.sleep(0.01)
+    begun = False
+    await beating
+
+    assert isinstance(error, Malformed)
+    assert longest < 2.0
+
+
+async def test_wrong_version_is_not_taken_for_a_missing_secret_while_the_mount_cannot_be_looked_at(
+    *, proxied, team, unique, connect, provider, vault_proxy, kit, leaks
+):
+    mount = f"{unique}-v1"
+    team.administrator.mount_kv(mount, 1)
+    team.administrator.put(mount, "db", {"v": VALUE}, version=1)
+    team.allow({f"{mount}/*": ["read"]})
+    client = await connect(provider, proxied.store(path=mount))
+    vault_proxy.fail("status", "sys/internal/*", status=500)
+
+    error = await kit.answer(client, Read("db"))
+
+    check(error, Unavailable, leaks, "failed at its own side")
+    assert "the store says v2" in str(await kit.answer(client, Read("db")))
 
 
 async def test_redirect_is_not_followed(client, vault_proxy, kit):

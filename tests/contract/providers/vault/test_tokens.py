@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import pytest
 
-from keyferry.errors import AccessDenied, CredentialsExpired, KeyferryError
+from keyferry.errors import AccessDenied, AuthFailed, CredentialsExpired, KeyferryError
 from keyferry.planner.cache import Freshness
 from keyferry.planner.planner import Planner
 from keyferry.ports import Read, RemoteValue, Verdict
@@ -279,6 +280,40 @@ async def test_policy_that_is_missing_is_not_taken_for_a_bad_token(team, connect
     assert 1 == len(logins())
 
 
+async def test_policy_that_is_missing_costs_no_login_each_time(team, connect, provider, logins, monkeypatch):
+    """Where Vault does not let the token be looked up either: one new login tells that it is not the token."""
+    monkeypatch.setattr(connection_module, "CONFIRMED_S", 0.05)
+    team.role(token_no_default_policy=True)
+    client = await connect(provider, team.store(path=None))
+    denied = []
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        error = await reads(client, "elsewhere/db")
+        if isinstance(error, CredentialsExpired):
+            await client.renew()
+            error = await reads(client, "elsewhere/db")
+        denied.append(type(error))
+
+    assert [AccessDenied] * 5 == denied
+    assert 2 == len(logins())
+
+
+async def test_token_is_looked_up_in_the_namespace_that_it_is_of(team, double, connect, provider, cluster):
+    space, below = double.namespace("org"), double.namespace("org/sub")
+    below.mount_kv("kv", 2)
+    role = space.app_role("app", ["default"])
+    cluster.put_secret("team-a", "approle", role=role.role_id, secret=role.secret_id)
+    auth = team.block()["auth"] | {"namespace": "org"}
+    bundle = base64.b64encode(double.ca_pem.encode()).decode()
+    store = team.store(server=double.url, caBundle=bundle, path="kv", namespace="org/sub", auth=auth)
+    client = await connect(provider, store)
+
+    assert Verdict.READY is await client.validate()
+
+    (call,) = double.asked("auth/token/lookup-self")
+    assert ("org", 200) == (call.marks["x-vault-namespace"].strip("/"), call.status)
+
+
 async def test_server_that_does_not_tell_a_bad_token_from_a_missing_policy_is_asked(
     *, proxied, team, connect, provider, vault_proxy, monkeypatch
 ):
@@ -315,6 +350,34 @@ async def test_login_that_wants_a_second_factor_says_so(proxied, connect, provid
 
 
 # -- how much is asked
+
+
+async def test_login_that_fails_is_not_tried_by_each_who_waits_for_it(
+    team, connect, provider, vault, cluster
+):
+    cluster.put_secret("team-a", "approle", role="wrong", secret="wrong")
+    clients = [await connect(provider, team.store(path=path)) for path in (team.name, "b", "c")]
+
+    errors = [await reads(client) for _ in range(10) for client in clients]
+
+    assert {AuthFailed} == {type(error) for error in errors}
+    assert len(vault.audit.logins("approle")) <= 4
+    assert all(error.__traceback__ is not errors[0].__traceback__ for error in errors[1:])
+
+
+async def test_login_is_tried_again_after_a_while(team, connect, provider):
+    team.put("db", v=VALUE)
+    client = await connect(provider, team.store())
+    api, role = team.administrator.api, f"auth/approle/role/{team.name}/secret-id-bound-cidrs"
+    api.request("POST", role, {"secret_id_bound_cidrs": ["192.0.2.1/32"]})
+    errors = [await reads(client) for _ in range(3)]
+    api.request("DELETE", role)
+
+    async def reads_again():
+        return isinstance(await reads(client), RemoteValue)
+
+    assert {AuthFailed} == {type(error) for error in errors}
+    await eventually_async(reads_again, timeout_s=10, every_s=0.1)
 
 
 async def test_thousand_entries_of_one_store_are_one_login_and_one_read_of_each_path(

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from keyferry.providers.vault.document import Number, decode, go_text, whole
+from keyferry.providers.vault.document import (
+    LONGEST_S,
+    MAX_PARTS,
+    Number,
+    decode,
+    go_text,
+    seconds,
+    whole,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,11 +38,28 @@ def test_document_is_written_as_go_does(sent, written):
 
 @pytest.mark.parametrize(
     "sent",
-    [b"[]", b'"text"', b"null", b"1", b"{", b'{"a":NaN}', b'{"a":Infinity}', b"<html>", b"[" * 100_000],
+    [
+        b"[]",
+        b'"text"',
+        b"null",
+        b"1",
+        b"{",
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b"<html>",
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b'{"a":[%b1]}' % (b"1," * (MAX_PARTS + 1)), id="many"),
+    ],
 )
 def test_what_is_no_document_is_none(sent):
-    with pytest.raises(ValueError, match=r"no object|no JSON|nested|Expecting|Extra"):
+    with pytest.raises(ValueError, match=r"no object|no JSON|nested|Expecting|Extra|too many parts"):
         decode(sent)
+
+
+def test_text_with_many_commas_is_one_part():
+    text = 'a,\\",' * MAX_PARTS
+
+    assert {"a": json.loads(f'"{text}"')} == decode(f'{{"a":"{text}"}}'.encode())
 
 
 def test_document_that_is_too_deep_is_not_written():
@@ -46,3 +73,8 @@ def test_document_that_is_too_deep_is_not_written():
 )
 def test_durations_are_whole_numbers_or_nothing(value, expected):
     assert expected == whole(value)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("-5", 0), ("60", 60), ("1" + "0" * 17, LONGEST_S)])
+def test_time_to_come_is_one_that_calendars_hold(value, expected):
+    assert expected == seconds(Number(value))

@@ -115,7 +115,10 @@ def test_every_exception_becomes_an_error_with_advice_and_without_its_text(libra
     _, table = MODULES[library]
     status = {"InternalServerError": 500, "BadGateway": 502, "VaultDown": 503}.get(name, 400)
 
-    ours = translated(made(classes(library)[name], SAID), ASKED, Call("GET", "x", status=status))
+    theirs = made(classes(library)[name], SAID)
+    theirs.json = {"errors": [SAID]}
+
+    ours = translated(theirs, ASKED, Call("GET", "x", status=status))
 
     expected = TYPES[table[name]]
     if table[name] is Meaning.UNKNOWN and library != "hvac":
@@ -181,6 +184,19 @@ def test_missing_secret_is_never_taken_for_a_missing_mount_or_namespace():
     ]
 
     assert [] == [error for error in told if isinstance(error, RemoteSecretNotFound)]
+
+
+@pytest.mark.parametrize("document", [None, [], "x", {}, {"kind": "Status", "code": 404}, {"errors": "x"}])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 418])
+def test_answer_that_is_not_vaults_proves_nothing(status, document):
+    """Load balancers say 404, too, and by that no Secret may be deleted, and by 403 no lease be given up."""
+    theirs = hvac.exceptions.VaultError.from_status(status, json=document, text=SAID)
+
+    error = translated(theirs, ASKED, Call("GET", "team/data/db", status=status))
+
+    assert not isinstance(error, RemoteSecretNotFound | AccessDenied)
+    assert isinstance(error, Unavailable) or status == 418
+    check_text(error)
 
 
 @pytest.mark.parametrize(
