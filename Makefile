@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 # Test processes at once; each has a control plane of its own (about 1 GiB).
 JOBS ?= 2
 
-.PHONY: help demo test check bench bench-templates bench-neighbours bench-memory venv lock generate format unit coverage cluster clean
+.PHONY: help demo test check bench bench-templates bench-neighbours bench-memory bench-calls venv lock generate format unit coverage cluster clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -55,6 +55,9 @@ bench-neighbours: $(STAMP) ## Measure a tenant's sync while others' templates ar
 
 bench-memory: $(STAMP) ## Measure the operator's memory with one store of each kind in use
 	@$(BIN)/python tests/bench/memory.py $(ARGS)
+
+bench-calls: $(STAMP) ## Count calls to each kind of store for 1,000 ExternalSecrets
+	@$(BIN)/python tests/bench/calls.py $(ARGS)
 
 generate: $(STAMP) ## Write the generated files
 	@$(BIN)/python -m keyferry crds --write
