@@ -223,6 +223,9 @@ async def _broken_body(request: web.Request, struck: ActiveFault) -> web.StreamR
     await response.write(b'{"ARN": "arn:aws:secretsmanager:')
     with contextlib.suppress(ConnectionError):
         while struck.fault.kind == "endless" and not struck.removed.is_set():
+            if request.transport is None or request.transport.is_closing():
+                break  # over TLS, writing to a lost connection neither fails nor waits
             await response.write(_ENDLESS_CHUNK)
+            await asyncio.sleep(0)
     _cut(request)
     return response
