@@ -29,11 +29,22 @@ from keyferry.ports import ReadingRules
 from keyferry.providers.aws import AWSProvider
 from keyferry.providers.azure import AzureKVProvider
 from keyferry.providers.fake import FakeProvider
+from keyferry.providers.kubernetes import KubernetesProvider
+from keyferry.providers.vault import OpenBaoProvider, VaultProvider
 from keyferry.providers.webhook import WebhookProvider
 from keyferry.secretdata import SecretBytes
 
 READING: Final = {
-    one.name: one.reading for one in (AWSProvider, AzureKVProvider, FakeProvider, WebhookProvider)
+    one.name: one.reading
+    for one in (
+        AWSProvider,
+        AzureKVProvider,
+        FakeProvider,
+        KubernetesProvider,
+        OpenBaoProvider,
+        VaultProvider,
+        WebhookProvider,
+    )
 }
 OWN: Final = "reconcile.external-secrets.io/"
 """Prefix of what the operator notes on a Secret for itself."""
@@ -173,6 +184,7 @@ def _answers(
                 literal_first=rules.literal_property_first,
                 missing_is_absent=rules.missing_property_is_absent,
                 final=rules.asks_with_all,
+                select=rules.select,
             )
         )
     return answers

@@ -28,7 +28,7 @@ from requests.adapters import HTTPAdapter
 
 from keyferry import __version__
 from keyferry.core.addresses import AddressPolicy
-from keyferry.providers.outgoing import Address
+from keyferry.providers.outgoing import UNKNOWN_S, Address
 from keyferry.providers.vault.call import CONNECT_S, MAX_BODY_BYTES, READ_S, Call, Reply, TooMuch
 
 _call: Final[contextvars.ContextVar[Call]] = contextvars.ContextVar("vault_call")
@@ -56,6 +56,7 @@ class Transport:
     ) -> None:
         self._base, self._host, self._field = server.base, server.host, server.field
         self._addresses = addresses
+        self._unknown_until = 0.0
         # Once: to look through all of the environment at each call costs a fifth of it.
         self._proxies = requests.utils.get_environ_proxies(self._base)
         self._session = session = requests.Session()
@@ -110,9 +111,13 @@ class Transport:
         return Reply(response.status_code, call.answer_headers, response.content)
 
     def _look_up(self) -> None:
+        """Check what the name stands for. Behind proxies there is often nobody to ask, and that takes long."""
+        if self._unknown_until > time.monotonic():
+            return
         try:
             found = socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
+            self._unknown_until = time.monotonic() + UNKNOWN_S
             return
         self._addresses.check_resolved({str(entry[4][0]) for entry in found}, self._host, self._field)
 

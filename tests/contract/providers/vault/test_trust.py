@@ -261,6 +261,26 @@ async def test_proxy_is_asked_for_nothing_that_names_the_own_network(team, make_
     assert [] == asked
 
 
+async def test_name_that_only_the_proxy_knows_is_looked_up_once(*, team, connect, provider, kit, monkeypatch):
+    """Where nobody answers, each look takes long."""
+    asked, resolve = [], socket.getaddrinfo
+
+    def look_up(host, *rest, **more):
+        if host == "inside.example.com":
+            asked.append(host)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return resolve(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    client = await connect(provider, team.store(server="https://inside.example.com:8200"))
+
+    errors = [await kit.answer(client, Read("db")) for _ in range(3)]
+
+    assert all("cannot be reached through the proxy" in error.message for error in errors)
+    assert 1 == len(asked)
+
+
 async def test_proxy_that_is_not_there_is_told(team, ask, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
 
