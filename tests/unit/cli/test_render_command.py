@@ -308,3 +308,19 @@ def test_a_change_of_a_file_is_rendered_again(tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+def test_properties_are_taken_as_the_stores_own_kind_takes_them(run):
+    """For Azure Key Vault a path first, and then one key; extracted tags have the name in front."""
+    block = {"vaultUrl": "https://shop.vault.azure.net", "authType": "ManagedIdentity"}
+    azure = store_of(provider={"azurekv": block})
+    azure["metadata"]["namespace"] = "team-a"
+    wanted = of(
+        entry("dotted", "db", property="tls.crt"),
+        entry("owner", "db", metadataPolicy="Fetch", property="owner"),
+        extract("db", metadataPolicy="Fetch"),
+    )
+
+    result = run(azure, wanted, values={"db": {"tls.crt": "x"}, "db@metadata": {"owner": "team-a"}})
+
+    assert {"dotted": "x", "owner": "team-a", "db_owner": "team-a"} == printed(result)["stringData"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 from tests.contract.providers.backends.azurekv import azure_block
 
 from keyferry.core.addresses import AddressPolicy
@@ -24,6 +28,32 @@ ACCOUNT: dict[str, Any] = {
     "authSecretRef": None,
 }
 """Changes of a block that let a ServiceAccount ask."""
+
+
+def pem_of(key):
+    """A certificate that its own key has signed, and the key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "app")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+@pytest.fixture(scope="session")
+def pem() -> tuple[str, str]:
+    """A certificate and its RSA key."""
+    return pem_of(rsa.generate_private_key(65537, 2048))
 
 
 @pytest.fixture

@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.contract.providers.azure.conftest import ACCOUNT
-from tests.contract.providers.azure.test_identities import pem_of
 
 from keyferry.errors import (
     AccessDenied,
@@ -134,9 +132,9 @@ async def test_issuer_that_cannot_be_asked(
 
 
 async def test_certificate_that_is_no_longer_registered(
-    connect, provider, view_of, azure_administrator, cluster, fail
+    connect, provider, view_of, azure_administrator, cluster, fail, pem
 ):
-    public, private = pem_of(rsa.generate_private_key(65537, 2048))
+    public, private = pem
     made = azure_administrator.create_app(certificate=public)
     cluster.put_secret("team-a", "cert", id=made.client_id, pem=public + private)
     refs = {"clientId": {"name": "cert", "key": "id"}, "clientCertificate": {"name": "cert", "key": "pem"}}
@@ -206,8 +204,8 @@ async def test_vault_that_was_deleted_is_told(client_of, azure, vault, fail):
     assert "does not exist" in error.message
 
 
-@pytest.mark.parametrize("code", ["Whatever", "x" * 400, "a code", "SecretNotfound"])
-@pytest.mark.parametrize("status", [400, 403, 404, 409, 418, 500])
+@pytest.mark.parametrize("code", ["Whatever", "x" * 400, "SecretNotfound"])
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
 async def test_code_that_nobody_knows_is_not_repeated(
     client_of, azure, azure_administrator, vault, fail, code, status
 ):
@@ -277,10 +275,10 @@ async def works(work, client):
 
 
 @pytest.fixture
-def filled(azure_administrator, vault):
+def filled(azure_administrator, vault, pem):
     azure_administrator.put_secret(vault, "db", "v")
     azure_administrator.put_key(vault, "k")
-    azure_administrator.put_certificate(vault, "c", "".join(pem_of(rsa.generate_private_key(65537, 2048))))
+    azure_administrator.put_certificate(vault, "c", "".join(pem))
 
 
 def test_role_of_the_documentation_is_what_is_needed():
@@ -340,14 +338,14 @@ POLICY = {
 
 @pytest.mark.parametrize("without", [None, *POLICY])
 async def test_entries_of_access_policies_are_enough_and_each_is_needed(
-    client_of, azure_administrator, unique, app, without
+    client_of, azure_administrator, unique, app, pem, without
 ):
     name = f"pol-{unique}"
     url = azure_administrator.create_vault(name, mode="policy")
     azure_administrator.grant(name, app, *(entry for entry in POLICY if entry != without))
     azure_administrator.put_secret(name, "db", "v")
     azure_administrator.put_key(name, "k")
-    azure_administrator.put_certificate(name, "c", "".join(pem_of(rsa.generate_private_key(65537, 2048))))
+    azure_administrator.put_certificate(name, "c", "".join(pem))
     client = await client_of(vaultUrl=url)
 
     assert {entry: entry != without for entry in POLICY} == {

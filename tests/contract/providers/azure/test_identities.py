@@ -5,14 +5,10 @@
 from __future__ import annotations
 
 import copy
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
-from tests.contract.providers.azure.conftest import ACCOUNT
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.contract.providers.azure.conftest import ACCOUNT, pem_of
 
 from keyferry.errors import (
     AccessDenied,
@@ -28,31 +24,6 @@ from keyferry.testing.azure import SECRETS_USER
 from keyferry.testing.leaks import canary
 
 AUDIENCE = "api://AzureADTokenExchange"
-
-
-def pem_of(key):
-    """A certificate that its own key has signed, and the key."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "app")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
-
-
-@pytest.fixture(scope="module")
-def certificate():
-    return pem_of(rsa.generate_private_key(65537, 2048))
 
 
 @pytest.fixture
@@ -79,9 +50,9 @@ async def test_white_space_around_ids_and_secrets_is_left_out(client_of, value, 
 @pytest.mark.usefixtures("there")
 @pytest.mark.parametrize("key_first", [False, True], ids=["certificate-first", "key-first"])
 async def test_certificate_with_its_key_proves_the_app(
-    *, connect, provider, view_of, value, cluster, azure_administrator, vault, certificate, key_first
+    *, connect, provider, view_of, value, cluster, azure_administrator, vault, pem, key_first
 ):
-    public, private = certificate
+    public, private = pem
     made = azure_administrator.create_app(certificate=public)
     azure_administrator.grant(vault, made, SECRETS_USER)
     cluster.put_secret(
@@ -96,18 +67,18 @@ async def test_certificate_with_its_key_proves_the_app(
 
 @pytest.mark.parametrize("what", ["no-key", "elliptic-curve", "another-apps", "no-pem"])
 async def test_certificate_that_cannot_be_used_is_told(
-    *, connect, provider, view_of, fail, cluster, azure_administrator, certificate, leaks, what
+    *, connect, provider, view_of, fail, cluster, azure_administrator, pem, leaks, what
 ):
-    public, private = certificate
+    public, private = pem
     other = pem_of(ec.generate_private_key(ec.SECP256R1()))
     made = azure_administrator.create_app(certificate="" if what == "another-apps" else public)
-    pem = {
+    given = {
         "no-key": public,
         "elliptic-curve": "".join(other),
         "another-apps": public + private,
         "no-pem": "x",
     }[what]
-    cluster.put_secret("team-a", "cert", id=made.client_id, pem=pem)
+    cluster.put_secret("team-a", "cert", id=made.client_id, pem=given)
     refs = {"clientId": {"name": "cert", "key": "id"}, "clientCertificate": {"name": "cert", "key": "pem"}}
 
     try:

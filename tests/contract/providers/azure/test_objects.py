@@ -12,9 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
-from tests.contract.providers.azure.test_identities import pem_of
 
 from keyferry.api.external_secret import RemoteRef
 from keyferry.api.model import convert
@@ -46,11 +44,6 @@ def select(client, provider):
         return taken.reveal().decode()
 
     return of
-
-
-@pytest.fixture(scope="module")
-def pem():
-    return pem_of(rsa.generate_private_key(65537, 2048))
 
 
 @pytest.mark.parametrize("key", ["db", "secret/db", "DB", "secret/Db"])

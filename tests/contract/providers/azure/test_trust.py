@@ -13,7 +13,7 @@ import pytest
 from tests.contract.providers.azure.conftest import ACCOUNT
 
 from keyferry.errors import AuthFailed, ForbiddenError, KeyferryError, Malformed, SpecError, Unavailable
-from keyferry.ports import AmbientIdentity, Find, Read
+from keyferry.ports import AmbientIdentity, Find, Read, Verdict
 from keyferry.testing.issuer import certificates
 from keyferry.testing.leaks import canary
 
@@ -142,6 +142,26 @@ async def test_name_that_leads_to_the_machine_is_refused_when_it_is_connected_to
             await work()
 
 
+@pytest.mark.parametrize("cloud", ["AzureStackCloud", "ChinaCloud", "USGovernmentCloud", "GermanCloud"])
+async def test_every_cloud_is_asked_at_its_own_addresses(
+    *, connect, provider, view_of, value, azure, cluster, unique, cloud
+):
+    administrator = azure.administrator(cloud)
+    app = administrator.create_app(with_secret=True)
+    url = administrator.create_vault(f"far-{unique}")
+    administrator.grant(f"far-{unique}", app, "Key Vault Secrets User")
+    administrator.put_secret(f"far-{unique}", "db", "far away")
+    cluster.put_secret("team-a", "azure", id=app.client_id, secret=app.secret)
+    custom = STACK if cloud == "AzureStackCloud" else {"environmentType": cloud}
+    azure.control.reset_calls()
+
+    client = await connect(provider, view_of(vaultUrl=url, tenantId=app.tenant, **custom))
+
+    assert Verdict.READY is await client.validate()
+    assert "far away" == await value(client)
+    assert 1 == len({call.host for call in azure.control.calls(service="entra")})
+
+
 # What a vault says
 
 
@@ -268,7 +288,7 @@ class ImpostorVault:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         self.challenge = (
             'Bearer authorization="https://evil.example.com/t", resource="https://vault.local.example"'
         )
