@@ -290,7 +290,9 @@ def tenant(kube: KubeClient, namespace: str) -> Tenant:
 def second_look(request: pytest.FixtureRequest) -> Iterator[None]:
     """After every test: a second look at an unchanged world makes no write at all."""
     names = set(request.fixturenames)
-    ours = "tenant" in names and bool(names & {"operator", "private_operator", "servers_operator", "azure_operator"})
+    ours = "tenant" in names and bool(
+        names & {"operator", "private_operator", "servers_operator", "azure_operator"}
+    )
     if not ours or request.node.get_closest_marker("restless"):
         yield
         return
