@@ -34,7 +34,15 @@ STORE = 'SecretStore "team-a/aws"'
 def answered(spec):
     """Answers to a spec's questions, in their order; text becomes a value."""
 
-    def build(*answers, literal_first=False, missing_is_absent=False, final=False, optional=(), **fields):
+    def build(
+        *answers,
+        literal_first=False,
+        missing_is_absent=False,
+        final=False,
+        select=None,
+        optional=(),
+        **fields,
+    ):
         asked = questions(spec(**fields), optional)
         return [
             Answered(
@@ -44,6 +52,7 @@ def answered(spec):
                 literal_first,
                 missing_is_absent,
                 final,
+                select,
             )
             for question, answer in zip(asked, answers, strict=True)
         ]
@@ -67,6 +76,28 @@ def _extract(key="k", **fields):
 
 def _revealed(assembled):
     return {key: value.reveal() for key, value in assembled.data.items()}
+
+
+def test_rule_of_the_providers_own_takes_value_and_members(answered):
+    def select(value, remote, members):
+        if members:
+            return {"whole": value, "of": SecretBytes(remote.key)}
+        return SecretBytes(f"{remote.property} of {remote.key}")
+
+    fields = {"data": [_data("v", property="b.c")], "dataFrom": [_extract("e")]}
+
+    assembled = assemble(answered("one", "two", select=select, **fields), "Retain")
+
+    assert {"v": b"b.c of k", "whole": b"one", "of": b"e"} == _revealed(assembled)
+
+
+def test_rule_of_the_providers_own_may_give_an_object_as_one_value(answered):
+    """Its members are those of the JSON object, as everywhere."""
+    fields = {"dataFrom": [_extract("e")]}
+
+    assembled = assemble(answered("{}", select=lambda *_: SecretBytes('{"a": "1"}'), **fields), "Retain")
+
+    assert {"a": b"1"} == _revealed(assembled)
 
 
 def test_answer_of_a_store_that_was_asked_with_all_is_the_value(answered):
