@@ -88,7 +88,7 @@ class Api:
                     connection.request(method, f"/v1/{quote(path, safe='/?=&%')}", content, sent)
                     answer = connection.getresponse()
                     return answer.status, answer.read()
-                except (ConnectionError, http.client.RemoteDisconnected):
+                except (ConnectionError, http.client.RemoteDisconnected, ssl.SSLEOFError):
                     self._close()  # an idle connection that the server has ended
                     if not again:
                         raise
