@@ -10,18 +10,12 @@ import argparse
 import asyncio
 import logging
 import os
-import secrets
-import signal
 import sys
-import threading
-from collections.abc import Callable
-
-import msgspec
-from aiohttp import web
 
 from keyferry.testing.aws.control import Control
 from keyferry.testing.aws.front import Front
 from keyferry.testing.aws.process import DEFAULT_ACCOUNT, Ready
+from keyferry.testing.owned.serve import serve
 
 
 def main() -> None:
@@ -40,43 +34,19 @@ def main() -> None:
 
 
 async def _serve(port: int, *, owned: bool) -> None:
-    loop = asyncio.get_running_loop()
-    end = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end.set)
-    if owned:
-        _call_at_end_of_input(lambda: loop.call_soon_threadsafe(end.set))
     front = Front(port)
-    await front.start()
-    token = secrets.token_urlsafe(24)
-    runner = web.AppRunner(Control(front, token).app(), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+
+    async def ready(control: str, token: str) -> Ready:
         keys = await front.door.run(front.double.administrator, DEFAULT_ACCOUNT, "aws")
-        ready = Ready(
+        return Ready(
             endpoint=front.url,
-            control=f"http://127.0.0.1:{runner.addresses[0][1]}",
+            control=control,
             token=token,
             access_key_id=keys.access_key_id,
             secret_access_key=keys.secret_access_key,
         )
-        sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
-        sys.stdout.flush()
-        await end.wait()
-    finally:
-        await runner.cleanup()
-        await front.stop()
 
-
-def _call_at_end_of_input(ended: Callable[[], object]) -> None:
-    def watch() -> None:
-        # Not sys.stdin: a thread within its lock would disturb the interpreter's end.
-        while os.read(0, 4096):
-            pass
-        ended()
-
-    threading.Thread(target=watch, name="owner-watch", daemon=True).start()
+    await serve(front, lambda token: Control(front, token), ready, owned=owned)
 
 
 if __name__ == "__main__":

@@ -17,17 +17,19 @@ from typing import Final
 from aiohttp import web
 
 from keyferry.aio import ThreadDoor
-from keyferry.testing.aws.calls import CallLog, CallRecord
+from keyferry.testing.aws.calls import CallRecord
 from keyferry.testing.aws.double import AwsDouble, Outcome
-from keyferry.testing.aws.faults import ActiveFault, Faults, Outage
+from keyferry.testing.aws.faults import ActiveFault, Faults
 from keyferry.testing.aws.gate import UNSIGNED, Caller, Session
 from keyferry.testing.aws.web_identity import WebIdentity, key_of, read_claim, verify
 from keyferry.testing.aws.wire import Answer, AwsError, Call, HttpRequest, read_call
 from keyferry.testing.issuerkeys import IssuerKeys
 from keyferry.testing.listener import HeldPort
+from keyferry.testing.owned.calls import CallLog
+from keyferry.testing.owned.control import Outage
+from keyferry.testing.owned.trouble import broken_body, cut
 
 MAX_REQUEST_BYTES: Final = 1 << 20
-_ENDLESS_CHUNK: Final = b" " * 65536
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +42,7 @@ class Front:
 
     def __init__(self, port: int = 0) -> None:
         self.faults = Faults()
-        self.calls = CallLog()
+        self.calls: CallLog[CallRecord] = CallLog()
         self.issuers = IssuerKeys()
         self._door = ThreadDoor("aws-double", 1)
         self._double: AwsDouble | None = None
@@ -100,7 +102,7 @@ class Front:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self._outage == "reset":
-            return _cut(request)
+            return cut(request)
         raw = HttpRequest(
             request.method,
             request.raw_path.partition("?")[0],
@@ -173,9 +175,12 @@ class Front:
                     record.status = answer.status
                     yield _response(answer)
                 case "cut-before":
-                    yield _cut(request)
+                    yield cut(request)
                 case "cut-body" | "endless":
-                    yield await _broken_body(request, one)
+                    endless = one.removed if one.fault.kind == "endless" else None
+                    yield await broken_body(
+                        request, b'{"ARN": "arn:aws:secretsmanager:', "application/x-amz-json-1.1", endless
+                    )
                 case "malformed":
                     record.status = 200
                     yield web.Response(body=b'{"ARN": <html>', content_type="application/x-amz-json-1.1")
@@ -206,26 +211,3 @@ def _note_session(record: CallRecord, session: Session) -> None:
 
 def _response(answer: Answer) -> web.Response:
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
-
-
-def _cut(request: web.Request) -> web.Response:
-    """End the connection; what is returned goes nowhere."""
-    if request.transport:
-        request.transport.abort()
-    return web.Response(status=500)
-
-
-async def _broken_body(request: web.Request, struck: ActiveFault) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "application/x-amz-json-1.1"})
-    if struck.fault.kind == "cut-body":
-        response.content_length = 4096
-    await response.prepare(request)
-    await response.write(b'{"ARN": "arn:aws:secretsmanager:')
-    with contextlib.suppress(ConnectionError):
-        while struck.fault.kind == "endless" and not struck.removed.is_set():
-            if request.transport is None or request.transport.is_closing():
-                break  # over TLS, writing to a lost connection neither fails nor waits
-            await response.write(_ENDLESS_CHUNK)
-            await asyncio.sleep(0)
-    _cut(request)
-    return response

@@ -10,16 +10,9 @@ import argparse
 import asyncio
 import logging
 import os
-import secrets
-import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Callable
 from pathlib import Path
-
-import msgspec
-from aiohttp import web
 
 from keyferry.testing.authority import Authority
 from keyferry.testing.azure.clouds import certificate_names
@@ -27,6 +20,7 @@ from keyferry.testing.azure.control import Control
 from keyferry.testing.azure.front import Front
 from keyferry.testing.azure.process import Ready
 from keyferry.testing.azure.world import World
+from keyferry.testing.owned.serve import serve
 
 
 def main() -> None:
@@ -47,46 +41,22 @@ def main() -> None:
 
 
 async def _serve(port: int, authority: Authority, ca_file: Path, *, owned: bool) -> None:
-    loop = asyncio.get_running_loop()
-    end = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end.set)
-    if owned:
-        _call_at_end_of_input(lambda: loop.call_soon_threadsafe(end.set))
     world = World()
     front = Front(world, authority.server_context(certificate_names()), port)
-    await front.start()
-    token = secrets.token_urlsafe(24)
-    runner = web.AppRunner(Control(front, token).app(), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        ready = Ready(
+
+    async def ready(control: str, token: str) -> Ready:
+        return Ready(
             port=front.port,
             machine=f"http://127.0.0.1:{front.machine_port}",
             proxy=front.proxy.url,
             identity_header=world.machine.header,
             ca_pem=authority.ca_pem,
             ca_file=str(ca_file),
-            control=f"http://127.0.0.1:{runner.addresses[0][1]}",
+            control=control,
             token=token,
         )
-        sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
-        sys.stdout.flush()
-        await end.wait()
-    finally:
-        await runner.cleanup()
-        await front.stop()
 
-
-def _call_at_end_of_input(ended: Callable[[], object]) -> None:
-    def watch() -> None:
-        # Not sys.stdin: a thread within its lock would disturb the interpreter's end.
-        while os.read(0, 4096):
-            pass
-        ended()
-
-    threading.Thread(target=watch, name="owner-watch", daemon=True).start()
+    await serve(front, lambda token: Control(front, token), ready, owned=owned)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,6 @@ cut-before: the connection ends without an answer; cut-body: it ends within the 
 ends; garbled: a success whose body is no JSON; empty: a success without a body.
 """
 
-Outage = Literal["none", "refuse", "reset"]
-"""none: served; refuse: nothing listens; reset: connections are accepted and cut."""
-
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What shall go wrong.

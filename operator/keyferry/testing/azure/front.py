@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from keyferry.testing.azure.calls import CallLog, CallRecord
-from keyferry.testing.azure.faults import ActiveFault, Faults, Outage
+from keyferry.testing.azure.calls import CallRecord
+from keyferry.testing.azure.faults import ActiveFault, Faults
 from keyferry.testing.azure.proxy import Proxy
 from keyferry.testing.azure.wire import (
     AzureError,
@@ -30,9 +30,11 @@ from keyferry.testing.azure.wire import (
 from keyferry.testing.azure.world import HTTPS, Place, Service, World, headers_of
 from keyferry.testing.httpdouble import Answer
 from keyferry.testing.listener import HeldPort
+from keyferry.testing.owned.calls import CallLog
+from keyferry.testing.owned.control import Outage
+from keyferry.testing.owned.trouble import broken_body, cut
 
 MAX_REQUEST_BYTES: Final = 1 << 20
-_ENDLESS_CHUNK: Final = b" " * 65536
 _HALF: Final = b'{"value": "this is only the begin'
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Front:
     def __init__(self, world: World, tls: ssl.SSLContext, port: int = 0) -> None:
         self.world = world
         self.faults = Faults()
-        self.calls = CallLog()
+        self.calls: CallLog[CallRecord] = CallLog()
         self.proxy = Proxy(world.knows, lambda: self.port)
         self._tls = tls
         self._wanted = port
@@ -106,7 +108,7 @@ class Front:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self._outage == "reset":
-            return _cut(request)
+            return cut(request)
         asked, local_port, by_proxy = await self._read(request)
         place = (
             Place("machine") if local_port == self.machine_port else self.world.place(asked.host, asked.port)
@@ -182,9 +184,10 @@ class Front:
                     record.status, record.error = error.answer.status, error.code
                     yield _response(error.answer, {})
                 case "cut-before":
-                    yield _cut(request)
+                    yield cut(request)
                 case "cut-body" | "endless":
-                    yield await _broken_body(request, one)
+                    endless = one.removed if one.fault.kind == "endless" else None
+                    yield await broken_body(request, _HALF, "application/json", endless)
                 case "garbled":
                     record.status = 200
                     yield web.Response(body=b'{"value": <html>', content_type="application/json")
@@ -232,26 +235,3 @@ def _response(answer: Answer, headers: dict[str, str]) -> web.Response:
 
 def _encoded(content: Any) -> bytes:
     return content if isinstance(content, bytes) else json.dumps(content).encode()
-
-
-def _cut(request: web.Request) -> web.Response:
-    """End the connection; what is returned goes nowhere."""
-    if request.transport:
-        request.transport.abort()
-    return web.Response(status=500)
-
-
-async def _broken_body(request: web.Request, struck: ActiveFault) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    if struck.fault.kind == "cut-body":
-        response.content_length = 4096
-    await response.prepare(request)
-    await response.write(_HALF)
-    with contextlib.suppress(ConnectionError):
-        while struck.fault.kind == "endless" and not struck.removed.is_set():
-            if request.transport is None or request.transport.is_closing():
-                break  # over TLS, writing to a lost connection neither fails nor waits
-            await response.write(_ENDLESS_CHUNK)
-            await asyncio.sleep(0)
-    _cut(request)
-    return response
